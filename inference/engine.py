@@ -1,0 +1,121 @@
+"""The contract between the pipeline and whatever runs the models.
+
+``EngineError``
+  ├─ ``ModelNotLoaded``   the engine has no model of that name
+  ├─ ``ModelFailed``      this run failed; the next one may work
+  └─ ``EngineOverloaded`` the bounded queue of a model is full, or the deadline passed before its turn
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inference.types import Floats
+
+
+class Task(StrEnum):
+    """The four models that the pipeline knows; also their names in every engine."""
+
+    DETECT = "detect"
+    POSE = "pose"
+    OCR_DET = "ocr_det"
+    OCR_REC = "ocr_rec"
+
+
+class HeadLayout(StrEnum):
+    """How a YOLO head lays out its numbers; N is the number of anchors or of final boxes."""
+
+    YOLOX = "yolox"
+    """[N, 5 + classes]: raw cx, cy, log w, log h relative to the grid; objectness; class scores."""
+    ULTRALYTICS_DETECT = "ultralytics-detect"
+    """[4 + classes, N]: cx, cy, w, h in network pixels; class scores."""
+    ULTRALYTICS_POSE = "ultralytics-pose"
+    """[5 + 17 * 3, N]: cx, cy, w, h, score, then x, y, visibility of each keypoint."""
+    END_TO_END = "end-to-end"
+    """[N, 6] or, for pose, [N, 6 + 17 * 3]: x1, y1, x2, y2, score, class; NMS already done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where the 320×240 frame lies in the network's input: scaled by ``scale``, then shifted right by
+    ``left`` and down by ``top`` network pixels. The rest is padding of value 114."""
+
+    width: int
+    height: int
+    scale: float
+    left: float
+    top: float
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """What a caller must know to use a model's raw output.
+
+    ``layout`` and ``placement`` are ``None`` for OCR models. ``labels`` are class names by index for
+    detectors, the characters of the recogniser's dictionary for OCR_REC, else empty.
+    """
+
+    task: Task
+    name: str
+    labels: tuple[str, ...]
+    layout: HeadLayout | None
+    placement: Placement | None
+
+
+class EngineError(Exception):
+    """Base of every error that an engine raises."""
+
+
+class ModelNotLoaded(EngineError):
+    """The engine has no model for that task."""
+
+
+class ModelFailed(EngineError):
+    """A run failed inside the engine; the message says how."""
+
+
+class EngineOverloaded(EngineError):
+    """The request was turned away instead of being queued without bound."""
+
+
+class Engine(Protocol):
+    """Runs models. Asynchronous, so that an engine can batch requests of many sessions in one run."""
+
+    @property
+    def models(self) -> Mapping[Task, ModelInfo]:
+        """Models that are loaded and ready."""
+        ...
+
+    async def infer(self, task: Task, images: NDArray[np.uint8]) -> Floats:
+        """Runs one model and returns its raw head.
+
+        ``images`` is uint8 [n, height, width, 3] RGB: [1, 240, 320, 3] for DETECT and POSE, any size for
+        OCR_DET (sides are multiples of 32), [n, 48, width, 3] for OCR_REC. The answer is float32
+        [n, ...] in the same order. All pre-processing a model needs happens behind this call.
+
+        Raises `ModelNotLoaded`, `ModelFailed` or `EngineOverloaded`. Cancelling the call withdraws the
+        request where it has not started.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Stops accepting work, lets the runs in progress end, frees the models. Idempotent."""
+        ...
+
+
+class EngineObserver(Protocol):
+    """Told by an engine what it did; `mediaserver.metrics` counts it."""
+
+    def batch_done(self, task: Task, size: int, seconds: float) -> None:
+        """One run of ``size`` frames ended well after ``seconds``."""
+        ...
+
+    def batch_failed(self, task: Task, size: int) -> None:
+        """One run of ``size`` frames raised."""
+        ...

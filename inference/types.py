@@ -1,0 +1,84 @@
+"""What the pipeline produces for one frame.
+
+All coordinates are normalised to the frame that was sent: x to the right in 0..1 of its width, y down
+in 0..1 of its height, origin at the top left. Boxes are ``(x, y, width, height)``; values may leave
+0..1 by the part of an object that is outside the picture only where a keypoint is extrapolated.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Image: TypeAlias = NDArray[np.uint8]
+"""uint8 [height, width, 3], RGB."""
+
+Floats: TypeAlias = NDArray[np.float32]
+
+Box: TypeAlias = tuple[float, float, float, float]
+Point: TypeAlias = tuple[float, float]
+
+FRAME_WIDTH = 320
+FRAME_HEIGHT = 240
+"""Every model is fed from one RGB frame of this size; aspect is kept by letterboxing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """One object found by the detector.
+
+    ``track_id`` is stable while the object is seen and for up to 1 s of missed frames. ``velocity`` is
+    (frame widths, frame heights) per second, ``None`` unless optical flow is on.
+    """
+
+    label: str
+    score: float
+    box: Box
+    track_id: int
+    velocity: Point | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pose:
+    """One person's skeleton: 17 COCO keypoints as ``(x, y, score)``; ``track_id`` as in `Detection`."""
+
+    score: float
+    box: Box
+    keypoints: tuple[tuple[float, float, float], ...]
+    track_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """One line of text; ``quad`` is its four corners clockwise from the text's own top left."""
+
+    text: str
+    score: float
+    quad: tuple[Point, Point, Point, Point]
+
+
+@dataclass(frozen=True, slots=True)
+class Motion:
+    """Global motion between the last two inferred frames, in frame widths and heights per second."""
+
+    dx: float
+    dy: float
+    magnitude: float
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineResult:
+    """All that one frame gave. ``None`` says that the stage was off, or, for ``texts``, that no OCR ended
+    since the last result; an empty tuple says that it ran and found nothing.
+
+    ``timing_ms`` holds milliseconds by stage name (``detect``, ``pose``, ``flow``).
+    """
+
+    detections: tuple[Detection, ...] | None
+    poses: tuple[Pose, ...] | None
+    texts: tuple[Text, ...] | None
+    motion: Motion | None
+    timing_ms: dict[str, float]

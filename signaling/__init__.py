@@ -1,0 +1,1 @@
+"""The ``/ws/inference`` protocol: message types, negotiation without sockets, the aiohttp adapter."""
