@@ -1,0 +1,93 @@
+"""What the functions ask of the media server itself, over HTTPS."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import urllib.error
+import urllib.request
+from enum import StrEnum
+from typing import Any
+
+from lambdas.errors import ServerFailed
+
+TIMEOUT_S = 3.0
+DRAIN_FOR_S = 120
+"""The server takes sessions again after this long, should nobody stop the machine after all."""
+_MAX_BYTES = 64 * 1024
+
+
+class Probe(StrEnum):
+    """What ``/readyz`` says."""
+
+    SILENT = "silent"
+    """No connection, or the proxy alone answers."""
+    LOADING = "loading"
+    DRAINING = "draining"
+    READY = "ready"
+
+
+class ServerUnreachable(Exception):
+    """Nobody answers at the server's address."""
+
+
+class MediaServer:
+    """Client of ``/readyz`` and ``/drain`` at ``url`` (no path)."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    def probe(self) -> Probe:
+        """Asks ``GET /readyz``: 200 is ready; 503 is loading, or draining where its JSON says
+        ``"draining": true``."""
+        try:
+            status, body = self._ask("GET", "/readyz")
+        except ServerUnreachable:
+            return Probe.SILENT
+        if status == http.client.OK:
+            return Probe.READY
+        if status != http.client.SERVICE_UNAVAILABLE:
+            return Probe.SILENT
+        return Probe.DRAINING if body.get("draining") is True else Probe.LOADING
+
+    def drain(self, token: str, *, if_idle: bool) -> int:
+        """Asks ``POST /drain`` to take no new sessions for `DRAIN_FOR_S`; returns the live sessions.
+
+        With ``if_idle`` the server does so only if it has no session, in one step (409 otherwise):
+        nobody can slip in between the question and the stop. Raises `ServerUnreachable`, `ServerFailed`.
+        """
+        request = {"if_idle": if_idle, "for_s": DRAIN_FOR_S}
+        status, body = self._ask("POST", "/drain", token, request)
+        sessions = body.get("sessions")
+        if status not in {http.client.OK, http.client.CONFLICT} or not isinstance(sessions, int):
+            raise ServerFailed(f"The media server answered {status} to a drain. Tell the operator.")
+        return sessions
+
+    def _ask(
+        self, method: str, path: str, token: str | None = None, content: dict[str, Any] | None = None
+    ) -> tuple[int, dict[str, Any]]:
+        request = urllib.request.Request(self._url + path, method=method)
+        if token is not None:
+            request.add_header("Authorization", f"Bearer {token}")
+        if content is not None:
+            request.data = json.dumps(content).encode()
+            request.add_header("Content-Type", "application/json")
+        try:
+            with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:
+                return answer.status, _json_object(answer.read(_MAX_BYTES))
+        except urllib.error.HTTPError as error:
+            with error:
+                # A bad gateway is the proxy speaking for a server that is not there.
+                if error.code in {http.client.BAD_GATEWAY, http.client.GATEWAY_TIMEOUT}:
+                    raise ServerUnreachable(str(error)) from error
+                return error.code, _json_object(error.read(_MAX_BYTES))
+        except (OSError, http.client.HTTPException) as error:
+            raise ServerUnreachable(str(error)) from error
+
+
+def _json_object(data: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(data)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
