@@ -1,0 +1,333 @@
+"""Video from aiortc without its delay: assembly on the marker, repair of losses, capture times.
+
+aiortc's receiver holds each frame until the next one begins, asks for a lost packet once, and forgets the
+RTP half of sender reports. `VideoReceiver` leaves it the transport, SRTP, retransmission unwrapping,
+depayloading and receiver reports, and does the rest itself. `AiortcSeam` is the only code that touches
+private names of aiortc; all of them are checked when it attaches.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import StrEnum
+
+import aiortc
+import av
+from aiortc import RTCRtpReceiver
+from aiortc.rtcrtpparameters import RTCRtpCodecParameters
+from aiortc.rtp import AnyRtcpPacket, RtcpSrPacket, RtpPacket
+
+from mediaserver.capture_clock import CaptureClock, MediaTime
+from mediaserver.decoder import BoundedDecoder, DecodedFrame
+from mediaserver.frame_assembly import (
+    EncodedFrame,
+    FrameAssembler,
+    MediaPacket,
+    VideoCodec,
+    inspect_payload,
+)
+
+logger = logging.getLogger(__name__)
+
+AIORTC_VERSION = "1.16.0"
+STALL_TIMEOUT = 0.3
+"""Seconds of packets without a picture after which a keyframe is asked for, whatever the cause."""
+
+
+class SeamMoved(RuntimeError):
+    """The installed aiortc is not the one that this module was written for; the message says what moved."""
+
+
+class DropReason(StrEnum):
+    """Why a frame, part of which arrived, was not delivered."""
+
+    INCOMPLETE = "incomplete"
+    """A packet never came, or the frame builds on one that is missing."""
+    UNDECODABLE = "undecodable"
+    CORRUPT = "corrupt"
+    DECODER_BEHIND = "decoder_behind"
+    SUPERSEDED = "superseded"
+    """A newer one was decoded before this one could be delivered."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivedFrame:
+    """A decoded frame. ``rtp_timestamp`` is raw: 90 kHz, 32 bits; ``pts_ms`` counts from the first frame;
+    ``capture_time_ms`` is Unix time in the sender's clock, ``None`` before its first sender report.
+    ``arrived`` (of the frame's last packet) and ``decoded`` are seconds of ``time.monotonic``."""
+
+    picture: av.VideoFrame
+    rtp_timestamp: int
+    pts_ms: float
+    capture_time_ms: float | None
+    arrived: float
+    decoded: float
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiveStats:
+    """Counters since attaching. ``last_packet`` is in seconds of ``time.monotonic``, ``rtt`` in seconds;
+    ``faults`` counts exceptions of our own that were contained."""
+
+    packets: int
+    frames_assembled: int
+    frames_decoded: int
+    frames_delivered: int
+    dropped: dict[DropReason, int]
+    nacks: int
+    plis: int
+    faults: int
+    last_packet: float | None
+    rtt: float
+
+
+class AiortcSeam:
+    """The private parts of an `RTCRtpReceiver` that the receive path stands on.
+
+    `take_packets` replaces the jitter buffer by one that never yields a frame: aiortc's decoder thread
+    then idles, so that joining it is instant, and its unbounded queues stay empty. aiortc calls
+    ``add(packet)`` with retransmissions unwrapped and ``packet._data`` depayloaded.
+    """
+
+    JITTER_BUFFER = "_RTCRtpReceiver__jitter_buffer"
+    NACK_GENERATOR = "_RTCRtpReceiver__nack_generator"
+    CODECS = "_RTCRtpReceiver__codecs"
+    HANDLE_RTCP = "_handle_rtcp_packet"
+    SEND_NACK = "_send_rtcp_nack"
+    SEND_PLI = "_send_rtcp_pli"
+    NAMES = (JITTER_BUFFER, NACK_GENERATOR, CODECS, HANDLE_RTCP, SEND_NACK, SEND_PLI)
+
+    def __init__(self, receiver: RTCRtpReceiver) -> None:
+        if aiortc.__version__ != AIORTC_VERSION:
+            raise SeamMoved(f"aiortc is {aiortc.__version__}, the receive path needs {AIORTC_VERSION}")
+        gone = [name for name in self.NAMES if not hasattr(receiver, name)]
+        if gone:
+            raise SeamMoved(f"aiortc's RTCRtpReceiver no longer has {', '.join(gone)}")
+        self._receiver = receiver
+        self._handle_packet: Callable[[RtpPacket], None]
+        # Filled in by receive(), which may come later.
+        self._codecs: dict[int, RTCRtpCodecParameters] = getattr(receiver, self.CODECS)
+
+    def take_packets(self, handle: Callable[[RtpPacket], None]) -> None:
+        """From now on ``handle`` gets every media packet and aiortc sends no NACK."""
+        self._handle_packet = handle
+        setattr(self._receiver, self.JITTER_BUFFER, self)
+        setattr(self._receiver, self.NACK_GENERATOR, None)
+
+    def take_rtcp(self, handle: Callable[[AnyRtcpPacket], None]) -> None:
+        """From now on ``handle`` sees every RTCP packet before aiortc does."""
+        original = getattr(self._receiver, self.HANDLE_RTCP)
+
+        async def handle_rtcp_packet(packet: AnyRtcpPacket) -> None:
+            handle(packet)
+            await original(packet)
+
+        setattr(self._receiver, self.HANDLE_RTCP, handle_rtcp_packet)
+
+    def add(self, packet: RtpPacket) -> tuple[bool, None]:
+        """Called by aiortc as ``JitterBuffer.add``; answers: no PLI wanted, no frame complete."""
+        self._handle_packet(packet)
+        return False, None
+
+    def media_packet(self, packet: RtpPacket, arrived: float) -> MediaPacket:
+        """The packet in our own terms. Raises ``KeyError`` or ``ValueError`` for a codec that was not
+        negotiated or that is not video."""
+        codec = VideoCodec(self._codecs[packet.payload_type].name.upper())
+        data: bytes = packet._data  # type: ignore[attr-defined]
+        begins_frame, keyframe = inspect_payload(codec, packet.payload, data)
+        return MediaPacket(
+            ssrc=packet.ssrc,
+            sequence_number=packet.sequence_number,
+            timestamp=packet.timestamp,
+            marker=bool(packet.marker),
+            codec=codec,
+            data=data,
+            arrived=arrived,
+            begins_frame=begins_frame,
+            keyframe=keyframe,
+        )
+
+    async def send_nack(self, ssrc: int, sequence_numbers: list[int]) -> None:
+        """Asks the sender for packets; nothing happens while the transport is down."""
+        await getattr(self._receiver, self.SEND_NACK)(ssrc, sequence_numbers)
+
+    async def send_pli(self, ssrc: int) -> None:
+        """Asks the sender for a keyframe; nothing happens while the transport is down."""
+        await getattr(self._receiver, self.SEND_PLI)(ssrc)
+
+
+class VideoReceiver:
+    """Delivers the newest decoded frame of an `RTCRtpReceiver` to ``on_frame``, on the event loop.
+
+    Attach before packets flow: in the ``track`` event, or any time before the answer leaves. ``executor``
+    runs the decoding and may be shared by all receivers. The track's own ``recv()`` never yields then.
+    """
+
+    def __init__(
+        self,
+        seam: AiortcSeam,
+        on_frame: Callable[[ReceivedFrame], None],
+        executor: Executor,
+        assembler: FrameAssembler,
+    ) -> None:
+        self._seam = seam
+        self._on_frame = on_frame
+        self._assembler = assembler
+        self._decoder = BoundedDecoder(executor, self._deliver, assembler.resync)
+        self._clock = CaptureClock()
+        self._media_time = MediaTime()
+        self._packets = self._assembled = self._delivered = 0
+        self._nacks = self._plis = self._faults = 0
+        self._last_packet: float | None = None
+        self._waiting_since: float | None = None
+        self._feedback_wanted = asyncio.Event()
+        self._feedback = asyncio.create_task(self._give_feedback(), name="video-feedback")
+        self._closed = False
+
+    @classmethod
+    def attach(
+        cls,
+        receiver: RTCRtpReceiver,
+        on_frame: Callable[[ReceivedFrame], None],
+        executor: Executor,
+        *,
+        max_wait: float = 0.15,
+        keyframe_interval: float = 0.25,
+    ) -> VideoReceiver:
+        """Takes over ``receiver``. Raises `SeamMoved` if aiortc is not the one this was written for.
+
+        ``max_wait``: seconds that a lost packet may hold frames back; ``keyframe_interval``: least
+        seconds between two keyframe requests.
+        """
+        seam = AiortcSeam(receiver)
+        assembler = FrameAssembler(max_wait=max_wait, keyframe_interval=keyframe_interval)
+        video = cls(seam, on_frame, executor, assembler)
+        seam.take_packets(video._handle_packet)
+        seam.take_rtcp(video._handle_rtcp)
+        return video
+
+    @property
+    def stats(self) -> ReceiveStats:
+        """A snapshot of the counters."""
+        return ReceiveStats(
+            packets=self._packets,
+            frames_assembled=self._assembled,
+            frames_decoded=self._decoder.decoded,
+            frames_delivered=self._delivered,
+            dropped={
+                DropReason.INCOMPLETE: self._assembler.dropped,
+                DropReason.UNDECODABLE: self._decoder.undecodable,
+                DropReason.CORRUPT: self._decoder.corrupt,
+                DropReason.DECODER_BEHIND: self._decoder.behind,
+                DropReason.SUPERSEDED: self._decoder.superseded,
+            },
+            nacks=self._nacks,
+            plis=self._plis,
+            faults=self._faults,
+            last_packet=self._last_packet,
+            rtt=self._assembler.rtt,
+        )
+
+    async def close(self) -> None:
+        """Stops delivering at once, then waits for the decoding in progress. Idempotent."""
+        self._closed = True
+        self._feedback.cancel()
+        await asyncio.wait([self._feedback])
+        await self._decoder.close()
+
+    def _handle_packet(self, packet: RtpPacket) -> None:
+        if self._closed:
+            return
+        now = time.monotonic()
+        self._packets += 1
+        self._last_packet = now
+        try:
+            media = self._seam.media_packet(packet, now)
+            self._check_stall(media)
+            self._decode(self._assembler.add(media))
+            if self._assembler.due is not None:
+                self._feedback_wanted.set()
+        except Exception:  # noqa: BLE001 - in aiortc an exception here closes the whole DTLS transport
+            self._count_fault()
+            self._assembler.resync()
+
+    def _handle_rtcp(self, packet: AnyRtcpPacket) -> None:
+        if isinstance(packet, RtcpSrPacket):
+            info = packet.sender_info
+            self._clock.report(packet.ssrc, info.ntp_timestamp, info.rtp_timestamp)
+
+    def _decode(self, frames: list[EncodedFrame]) -> None:
+        self._assembled += len(frames)
+        for frame in frames:
+            self._decoder.submit(frame)
+
+    def _deliver(self, frame: DecodedFrame) -> None:
+        if self._closed:
+            return
+        encoded = frame.encoded
+        self._waiting_since = None
+        self._delivered += 1
+        try:
+            self._on_frame(
+                ReceivedFrame(
+                    picture=frame.picture,
+                    rtp_timestamp=encoded.timestamp,
+                    pts_ms=self._media_time.pts_ms(encoded.ssrc, encoded.timestamp, encoded.arrived),
+                    capture_time_ms=self._clock.capture_time_ms(encoded.ssrc, encoded.timestamp),
+                    arrived=encoded.arrived,
+                    decoded=time.monotonic(),
+                )
+            )
+        except Exception:  # noqa: BLE001 - the sink's fault is not the stream's
+            self._count_fault()
+
+    def _check_stall(self, media: MediaPacket) -> None:
+        """The last resort against a silent freeze. It drops nothing: a keyframe may be on its way through
+        a link so narrow that it takes longer."""
+        if not media.data:
+            return
+        if self._waiting_since is None:
+            self._waiting_since = media.arrived
+        elif media.arrived - self._waiting_since > STALL_TIMEOUT and not self._decoder.busy:
+            self._waiting_since = media.arrived
+            self._assembler.demand_keyframe()
+
+    async def _give_feedback(self) -> None:
+        """Sends NACKs and PLIs when they are due; sleeps while nothing is missing."""
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._until_due()):
+                    await self._feedback_wanted.wait()
+            self._feedback_wanted.clear()
+            try:
+                await self._send_due()
+            except Exception:  # noqa: BLE001 - a failed request is repeated; a dead task would not be
+                self._count_fault()
+
+    def _until_due(self) -> float | None:
+        due = self._assembler.due
+        return None if due is None else due - time.monotonic()
+
+    async def _send_due(self) -> None:
+        feedback = self._assembler.poll(time.monotonic())
+        self._decode(feedback.frames)
+        ssrc = self._assembler.ssrc
+        if ssrc is None:
+            return
+        if feedback.nack:
+            self._nacks += len(feedback.nack)
+            await self._seam.send_nack(ssrc, feedback.nack)
+        if feedback.request_keyframe:
+            self._plis += 1
+            await self._seam.send_pli(ssrc)
+
+    def _count_fault(self) -> None:
+        self._faults += 1
+        if self._faults == 1:
+            logger.exception("fault in the receive path, contained; further ones are only counted")
