@@ -136,9 +136,8 @@ class Lifecycle:
             self._machine.start(machine)
             state = State.STARTING
         token = mint(self._keyring.keys(), Audience.SESSION, user, now, self._settings.token_life)
-        return self._status(
-            state, Machine(machine.instance_id, machine.state, launched), now, stops_at, token
-        )
+        machine = replace(machine, launched=launched)
+        return self._status(state, machine, now, stops_at=stops_at, token=token)
 
     def status(self) -> Status:
         """What the machine and its server are doing. Raises `LifecycleError`."""
