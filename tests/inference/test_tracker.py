@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from inference.tracker import MAX_TRACKS, Tracker, iou
+from inference.types import Box, Floats
+
+LEFT: Box = (0.1, 0.2, 0.2, 0.5)
+RIGHT: Box = (0.6, 0.2, 0.2, 0.5)
+
+
+def array(*boxes: Box) -> Floats:
+    return np.array(boxes, np.float32).reshape(-1, 4)
+
+
+def moved(box: Box, dx: float) -> Box:
+    return (box[0] + dx, *box[1:])
+
+
+def persons(tracker: Tracker, time_s: float, *boxes: Box) -> list[int]:
+    return tracker.update(time_s, array(*boxes), ["person"] * len(boxes), array())[0]
+
+
+def test_iou_of_equal_overlapping_and_apart() -> None:
+    square = array((0.0, 0.0, 0.2, 0.2))
+    others = array((0.0, 0.0, 0.2, 0.2), (0.1, 0.0, 0.2, 0.2), (0.5, 0.5, 0.2, 0.2), (0.1, 0.1, 0.0, 0.0))
+    assert iou(square, others)[0] == pytest.approx([1.0, 1 / 3, 0.0, 0.0])
+
+
+def test_ids_follow_objects_whatever_their_order() -> None:
+    tracker = Tracker()
+    left, right = persons(tracker, 0.0, LEFT, RIGHT)
+    assert left != right
+    for step in range(1, 10):
+        seen = persons(tracker, step * 0.1, moved(RIGHT, -0.02 * step), moved(LEFT, 0.02 * step))
+        assert seen == [right, left]
+
+
+def test_an_object_as_fast_as_its_width_is_followed_once_its_velocity_is_known() -> None:
+    tracker = Tracker()
+    x, dx = 0.0, 0.0
+    first = persons(tracker, 0.0, (x, 0.2, 0.1, 0.3))
+    for step in range(1, 14):
+        dx = min(dx + 0.015, 0.1)
+        x += dx
+        assert persons(tracker, step * 0.1, (x, 0.2, 0.1, 0.3)) == first
+
+
+@pytest.mark.parametrize(("gap_s", "kept"), [(0.5, True), (1.0, True), (1.1, False)])
+def test_an_id_lives_through_one_second_of_missed_frames(gap_s: float, kept: bool) -> None:
+    tracker = Tracker()
+    before = persons(tracker, 2.0, LEFT)
+    persons(tracker, 2.0 + gap_s / 2)
+    assert (persons(tracker, 2.0 + gap_s, LEFT) == before) is kept
+
+
+def test_labels_are_not_mixed() -> None:
+    tracker = Tracker()
+    (cat,), _ = tracker.update(0.0, array(LEFT), ["cat"], array())
+    (dog,), _ = tracker.update(0.1, array(LEFT), ["dog"], array())
+    (again,), _ = tracker.update(0.2, array(LEFT), ["cat"], array())
+    assert (cat == dog, cat == again) == (False, True)
+
+
+def test_a_pose_has_the_id_of_its_person() -> None:
+    boxes = array(LEFT, RIGHT, (0.1, 0.2, 0.2, 0.5))
+    labels = ["person", "person", "dog"]
+    poses = array(moved(RIGHT, 0.03), moved(LEFT, -0.02))
+    (left, right, dog), pose_ids = Tracker().update(0.0, boxes, labels, poses)
+    assert pose_ids == [right, left]
+    assert len({left, right, dog}) == 3
+
+
+def test_one_person_lends_its_id_to_one_pose_only() -> None:
+    (person,), poses = Tracker().update(0.0, array(LEFT), ["person"], array(moved(LEFT, 0.05), LEFT))
+    assert poses[1] == person
+    assert poses[0] != person
+
+
+def test_a_pose_keeps_its_id_while_the_detection_comes_and_goes() -> None:
+    tracker = Tracker()
+    (alone,) = tracker.update(0.0, array(), [], array(LEFT))[1]
+    both = tracker.update(0.1, array(moved(LEFT, 0.01)), ["person"], array(LEFT))
+    again = tracker.update(0.2, array(), [], array(LEFT))
+    assert both == ([alone], [alone])
+    assert again == ([], [alone])
+
+
+def test_time_going_back_ends_all_tracks_and_uses_no_id_twice() -> None:
+    tracker = Tracker()
+    before = persons(tracker, 100.0, LEFT, RIGHT)
+    after = persons(tracker, 3.0, LEFT, RIGHT)
+    assert not set(before) & set(after)
+
+
+def test_tracks_are_bounded() -> None:
+    tracker = Tracker()
+    for row in range(10):
+        crowd = [(0.01 * column, 0.1 * row, 0.008, 0.05) for column in range(100)]
+        ids = persons(tracker, row * 0.001, *crowd)
+    assert persons(tracker, 0.5, *crowd) == ids, "the newest are kept"
+    assert len(tracker._tracks) == MAX_TRACKS
