@@ -1,0 +1,213 @@
+"""Days in the life of the machine, minute by minute: people, schedules and faults around the real functions.
+
+Two kinds of fault are never drawn together, as nothing could tell such a machine from an idle one: the
+heartbeats lost *and* the server out of reach, both for longer than the idle time, while a session lives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from itertools import count
+
+from tests.lambdas.world import World, aws_error
+
+MINUTE = timedelta(minutes=1)
+REAPER_PERIOD = timedelta(minutes=30)
+SERVER_BOOT = timedelta(minutes=3)
+LAMBDA_RETRIES = (MINUTE, 2 * MINUTE)
+"""Lambda tries a failed asynchronous call twice more."""
+
+
+class Act(StrEnum):
+    """What may happen in a minute."""
+
+    START = "start"
+    STOP = "stop"
+    JOIN = "join"
+    LEAVE = "leave"
+    HEARTBEATS_LOST = "heartbeats lost for 40 min"
+    SERVER_CRASH = "server crashes, back in 2 min"
+    SERVER_CUT_OFF = "server cut off from the functions for 10 min"
+    SCHEDULE_LOST = "schedule lost"
+    FIRE_LATE = "next firing 7 min late"
+    FIRE_AGAIN = "schedule fires though it is not due"
+    CRASH = "a function dies at its next call to AWS but one"
+    THROTTLE = "AWS throttles the next three calls"
+
+
+@dataclass(frozen=True)
+class Step:
+    """``act`` happens ``after`` minutes after the step before."""
+
+    after: int
+    act: Act
+
+
+class Died(BaseException):
+    """A function killed between two calls: nothing in it may catch this."""
+
+
+class Simulation:
+    """Runs a timeline; `violations` collects what must never happen."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.violations: list[str] = []
+        self.run_minutes = 0
+        self.session_minutes = 0
+        self.idle_minutes = 0
+        self._faulty = False
+        self._failed_reaps = 0
+        self._retries: list[tuple[datetime, int]] = []
+        self._fire_at: datetime | None = None
+        self._fired: datetime | None = None
+        self._lateness = timedelta(0)
+        self._server_back: datetime | None = None
+        self._cut_off_until = world.now
+        self._silent_until = world.now
+        self._clock_start = world.now
+
+    def play(self, steps: list[Step]) -> None:
+        """The timeline, each step at its minute."""
+        for step in steps:
+            self.pass_time(step.after * MINUTE)
+            self.act(step.act)
+
+    def quieten(self) -> timedelta:
+        """Everyone leaves and every fault ends. Returns how long the machine then still runs."""
+        world = self.world
+        world.server.sessions = 0
+        world.on_call = lambda operation: None
+        world.server.reachable = True
+        self._silent_until = self._cut_off_until = self._quiet = world.now
+        while world.state in {"pending", "running"} and world.now - self._quiet < timedelta(hours=12):
+            self.pass_time(MINUTE)
+        return world.now - self._quiet
+
+    def pass_time(self, span: timedelta) -> None:
+        """Minute by minute."""
+        end = self.world.now + span
+        while self.world.now < end:
+            self._minute()
+
+    def act(self, act: Act) -> None:
+        """One thing happens now."""
+        server = self.world.server
+        match act:
+            case Act.START | Act.STOP:
+                self._call(lambda: self.world.press(act.value))
+            case Act.JOIN if server.accepts:
+                server.sessions += 1
+            case Act.LEAVE:
+                server.sessions = max(0, server.sessions - 1)
+            case Act.FIRE_AGAIN:
+                self._reap()
+            case Act.HEARTBEATS_LOST | Act.SERVER_CUT_OFF | Act.SERVER_CRASH:
+                self._break_machine(act)
+            case Act.SCHEDULE_LOST | Act.FIRE_LATE | Act.CRASH | Act.THROTTLE:
+                self._faulty = True
+                self._break_aws(act)
+
+    def _break_machine(self, act: Act) -> None:
+        world, server = self.world, self.world.server
+        if act is Act.HEARTBEATS_LOST and world.now >= self._cut_off_until:
+            self._silent_until = world.now + 40 * MINUTE
+        if act is Act.SERVER_CUT_OFF and world.now >= self._silent_until + world.settings.idle:
+            self._cut_off_until = world.now + 10 * MINUTE
+        if act is Act.SERVER_CRASH and server.up:
+            server.up, server.sessions = False, 0
+            self._server_back = world.now + 2 * MINUTE
+
+    def _break_aws(self, act: Act) -> None:
+        match act:
+            case Act.SCHEDULE_LOST:
+                self.world.lose_schedule()
+            case Act.FIRE_LATE:
+                self._lateness = 7 * MINUTE
+            case Act.CRASH:
+                self.world.on_call = _failing(after=1, calls=1, error=Died())
+            case _:
+                self.world.on_call = _failing(after=0, calls=3, error=aws_error("ThrottlingException", "any"))
+
+    def _minute(self) -> None:
+        world, server = self.world, self.world.server
+        world.advance(MINUTE)
+        server.reachable = world.now >= self._cut_off_until
+        if world.state == "running" and not server.up and self._server_is_back():
+            server.up, self._server_back = True, None
+        if world.state == "running":
+            self._count()
+            if world.now >= self._silent_until:
+                world.beat(server.sessions)
+        self._fire_when_due()
+        if (world.now - self._clock_start) % REAPER_PERIOD == timedelta(0):
+            self._reap()
+        for when, tries in [entry for entry in self._retries if entry[0] <= world.now]:
+            self._retries.remove((when, tries))
+            self._reap(tries)
+        self._check()
+
+    def _server_is_back(self) -> bool:
+        if self._server_back is not None:
+            return self.world.now >= self._server_back
+        return self.world.now >= self.world.launched + SERVER_BOOT
+
+    def _count(self) -> None:
+        self.run_minutes += 1
+        if self.world.server.sessions:
+            self.session_minutes += 1
+        else:
+            self.idle_minutes += 1
+
+    def _fire_when_due(self) -> None:
+        # A one-time schedule fires once; moving it arms it again.
+        due = self.world.due
+        if due is None or due == self._fired:
+            return
+        if self.world.now >= due + self._lateness:
+            self._fired, self._lateness = due, timedelta(0)
+            self._reap()
+
+    def _reap(self, tries: int = 0) -> None:
+        if self._call(self.world.reap):
+            return
+        self._failed_reaps += 1
+        if tries < len(LAMBDA_RETRIES):
+            self._retries.append((self.world.now + LAMBDA_RETRIES[tries], tries + 1))
+
+    def _call(self, function: Callable[[], object]) -> bool:
+        stops = len(self.world.stops)
+        try:
+            function()
+        except (Died, Exception):  # noqa: BLE001  any failure of a function is Lambda's to retry
+            return False
+        finally:
+            for when, sessions in self.world.stops[stops:]:
+                if sessions and when < self.world.launched + self.world.settings.max_run:
+                    self.violations.append(f"{when}: stopped with {sessions} live sessions")
+        return True
+
+    def _check(self) -> None:
+        world = self.world
+        if len(world.schedule_names) > 1:
+            self.violations.append(f"{world.now}: schedules {world.schedule_names}")
+        allowed = MINUTE
+        if self._faulty:
+            # A lost or failed firing is made good by the next reaper that gets through.
+            allowed += REAPER_PERIOD * (1 + self._failed_reaps) + sum(LAMBDA_RETRIES, timedelta(0))
+        if world.state == "running" and world.now > world.launched + world.settings.max_run + allowed:
+            self.violations.append(f"{world.now}: runs since {world.launched}")
+
+
+def _failing(after: int, calls: int, error: BaseException) -> Callable[[str], None]:
+    """Spares ``after`` calls to AWS, then fails ``calls`` of them."""
+    numbers = count()
+
+    def fail(_operation: str) -> None:
+        if after <= next(numbers) < after + calls:
+            raise error
+
+    return fail

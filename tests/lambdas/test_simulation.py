@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from tests.lambdas.simulation import LAMBDA_RETRIES, MINUTE, REAPER_PERIOD, Act, Simulation, Step
+from tests.lambdas.world import SHUTDOWN, World
+
+TIMELINES = int(os.environ.get("MEDIASERVER_TEST_TIMELINES", "60"))
+"""Enough for every run; thousands by hand: see docs/aws.md."""
+
+steps = st.builds(
+    Step,
+    after=st.one_of(st.integers(0, 3), st.integers(4, 40), st.integers(60, 300)),
+    act=st.sampled_from([Act.START, Act.START, Act.JOIN, Act.JOIN, *Act]),
+)
+
+
+@settings(
+    max_examples=TIMELINES,
+    deadline=None,
+    derandomize=TIMELINES <= 60,
+    database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(st.lists(steps, min_size=1, max_size=25))
+@example([Step(0, Act.START), Step(5, Act.JOIN), Step(300, Act.SCHEDULE_LOST), Step(300, Act.FIRE_AGAIN)])
+@example([Step(0, Act.START), Step(5, Act.JOIN), Step(1, Act.HEARTBEATS_LOST), Step(35, Act.FIRE_AGAIN)])
+@example([Step(0, Act.CRASH), Step(0, Act.START), Step(1, Act.CRASH), Step(14, Act.THROTTLE)])
+def test_whatever_happens_it_stops_in_time_and_never_under_a_user(world: World, timeline: list[Step]) -> None:
+    world.reset()
+    simulation = Simulation(world)
+    simulation.play(timeline)
+    still_on = simulation.quieten()
+    assert simulation.violations == []
+    slack = sum(LAMBDA_RETRIES, SHUTDOWN) + MINUTE
+    assert still_on <= world.settings.idle + REAPER_PERIOD + slack
+
+
+def test_a_day_without_faults_wastes_the_idle_time_once(world: World) -> None:
+    simulation = Simulation(world)
+    simulation.play([Step(0, Act.START), Step(5, Act.JOIN), Step(120, Act.LEAVE)])
+    still_on = simulation.quieten()
+    assert still_on <= world.settings.idle + 2 * MINUTE
+    assert simulation.session_minutes == 120
+    assert len(world.stops) == 1
+
+
+def test_the_simulation_notices_a_machine_stopped_under_a_user(world: World) -> None:
+    simulation = Simulation(world)
+    simulation.play([Step(0, Act.START), Step(5, Act.JOIN)])
+    # The server lies: it says that nobody is there.
+    world.server.drain = lambda token, request: (200, {"sessions": 0})  # type: ignore[method-assign]
+    try:
+        world.clear_heartbeats()
+        simulation.act(Act.STOP)
+    finally:
+        del world.server.drain
+    assert simulation.violations
+
+
+def test_the_simulation_notices_a_machine_that_runs_too_long(world: World) -> None:
+    simulation = Simulation(world)
+    simulation.play([Step(0, Act.START), Step(5, Act.JOIN)])
+    world.on_call = _down
+    simulation.pass_time(world.settings.max_run + timedelta(minutes=1))
+    assert simulation.violations
+
+
+def _down(operation: str) -> None:
+    raise RuntimeError(operation)
