@@ -110,6 +110,12 @@ def test_a_core_at_the_edge_of_the_map_is_a_line() -> None:
     assert len(find_lines(text_map((0, 0, 60, 12), (260, 148, 60, 12)), 320, 160)) == 2
 
 
+def test_a_slanted_line_that_leaves_the_map_is_a_line() -> None:
+    heat = np.zeros((160, 320), np.float32)
+    cv2.fillConvexPoly(heat, np.array([(0, 50), (50, 0), (30, 0), (0, 30)]), 0.9)
+    assert len(find_lines(heat, 320, 160)) == 1
+
+
 def quartered() -> Image:
     """White, with a 96×24 line at (40, 30) that is red, green / blue, black from its top left."""
     frame = np.full((120, 200, 3), 255, np.uint8)

@@ -127,6 +127,13 @@ def test_settling_can_be_switched_off_and_on_at_any_time() -> None:
     assert trigger.observe(1.5, [], STILL) is OcrReason.SETTLED
 
 
+def test_a_label_that_is_no_longer_configured_is_no_reason() -> None:
+    trigger = OcrTrigger(LABELS)
+    assert trigger.observe(0.0, ["sign"], STILL) is OcrReason.LABEL
+    trigger.configure(OcrTriggerConfig(on_settle=False))
+    assert trigger.observe(0.1, ["sign"], STILL) is None
+
+
 def test_an_explicit_request_comes_before_other_reasons() -> None:
     trigger = OcrTrigger(OcrTriggerConfig(labels=frozenset({"sign"})))
     trigger.observe(0.0, [], STILL)

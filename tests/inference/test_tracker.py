@@ -64,10 +64,10 @@ def test_labels_are_not_mixed() -> None:
 
 
 def test_a_pose_has_the_id_of_its_person() -> None:
-    boxes = array(LEFT, RIGHT, (0.1, 0.2, 0.2, 0.5))
-    labels = ["person", "person", "dog"]
+    boxes = array(LEFT, LEFT, RIGHT)
+    labels = ["dog", "person", "person"]
     poses = array(moved(RIGHT, 0.03), moved(LEFT, -0.02))
-    (left, right, dog), pose_ids = Tracker().update(0.0, boxes, labels, poses)
+    (dog, left, right), pose_ids = Tracker().update(0.0, boxes, labels, poses)
     assert pose_ids == [right, left]
     assert len({left, right, dog}) == 3
 
