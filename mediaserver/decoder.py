@@ -21,7 +21,7 @@ MAX_PENDING = 8
 """Encoded frames that may wait for the decoder: about a quarter second at 30 fps. A decoder that was held
 up for less catches up, which is cheaper than a keyframe."""
 
-_DECODERS: dict[VideoCodec, Literal["libvpx", "h264"]] = {VideoCodec.VP8: "libvpx", VideoCodec.H264: "h264"}
+_DECODERS: dict[VideoCodec, Literal["vp8", "h264"]] = {VideoCodec.VP8: "vp8", VideoCodec.H264: "h264"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ class FrameDecoder:
         return self._context
 
 
-def _open_context(name: Literal["libvpx", "h264"]) -> av.VideoCodecContext:
+def _open_context(name: Literal["vp8", "h264"]) -> av.VideoCodecContext:
     context = av.CodecContext.create(name, "r")
     # Frame threads would hold a picture back for each thread; so would H.264 reordering, which no WebRTC
     # sender uses.
