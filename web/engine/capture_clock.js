@@ -1,0 +1,58 @@
+/**
+ * Which moment the shown picture is from: the time base that results are placed on.
+ *
+ * @module
+ */
+
+/**
+ * Unix time of now, finer than `Date.now()`, in ms.
+ *
+ * `performance.timeOrigin + performance.now()` would do, but the monotonic clock stands still while a laptop
+ * sleeps. So the distance between both clocks is measured at each use.
+ *
+ * @param {number} at A time of the monotonic clock (`performance.now()`)
+ */
+export function unixTime(at) {
+  return Date.now() - performance.now() + at;
+}
+
+/** Follows a playing `<video>` of a local track. */
+export class CaptureClock {
+  #video;
+  #callback = 0;
+  /** @type {number | null} */
+  #captureTime = null;
+  /** @type {Set<(captureTimeMs: number) => void>} */
+  #listeners = new Set();
+
+  /** @param {HTMLVideoElement} video */
+  constructor(video) {
+    this.#video = video;
+    this.#follow();
+  }
+
+  /** Unix time in ms at which the picture on show was captured; now, while nothing better is known. */
+  shown() {
+    return this.#captureTime ?? unixTime(performance.now());
+  }
+
+  /** @param {(captureTimeMs: number) => void} listener Called for each new picture. */
+  onFrame(listener) {
+    this.#listeners.add(listener);
+  }
+
+  close() {
+    this.#listeners.clear();
+    if (this.#callback !== 0) this.#video.cancelVideoFrameCallback(this.#callback);
+  }
+
+  #follow() {
+    if (!("requestVideoFrameCallback" in this.#video)) return;
+    this.#callback = this.#video.requestVideoFrameCallback((_, metadata) => {
+      // `captureTime` is there for local cameras; a canvas or a screen goes to the compositor as it is made.
+      this.#captureTime = unixTime(metadata.captureTime ?? metadata.presentationTime);
+      for (const listener of this.#listeners) listener(this.#captureTime);
+      this.#follow();
+    });
+  }
+}

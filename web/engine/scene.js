@@ -1,0 +1,76 @@
+/**
+ * What is known about the picture: results go in with their capture time, what to draw at a moment comes out.
+ *
+ * @module
+ */
+
+import { FADE_MS, HORIZON_MS, Tracks } from "./tracks.js";
+
+/** A line of text stands still as a rule, and OCR runs seldom: it stays longer than a box. */
+const TEXT_MS = 2500;
+
+/**
+ * @typedef {import("../shared/wire.js").Result} Result
+ * @typedef {import("../shared/wire.js").Text} Text
+ * @typedef {{label: string, score: number, velocity: import("../shared/wire.js").Point | null}} DetectionData
+ * @typedef {{score: number, scores: number[]}} PoseData
+ */
+
+export class Scene {
+  /** @type {Tracks<DetectionData>} `values`: the box. */
+  #detections = new Tracks();
+  /** @type {Tracks<PoseData>} `values`: the box, then x, y of the keypoints. */
+  #poses = new Tracks();
+  /** @type {Text[]} */
+  #texts = [];
+  #textTime = -Infinity;
+  /** @type {import("../shared/wire.js").Motion | null} */
+  #motion = null;
+  #motionTime = -Infinity;
+
+  /** @param {Result} result @param {number} time When its frame was captured, Unix ms. */
+  observe(result, time) {
+    this.#detections.observe(time, (result.detections ?? []).map(detectionItem));
+    this.#poses.observe(time, (result.poses ?? []).map(poseItem));
+    this.#motion = result.motion;
+    this.#motionTime = time;
+  }
+
+  /** @param {Text[]} texts @param {number} time */
+  observeTexts(texts, time) {
+    this.#texts = texts;
+    this.#textTime = time;
+  }
+
+  /** @param {number} time Of the picture on show, Unix ms. */
+  at(time) {
+    const textAge = time - this.#textTime;
+    return {
+      detections: this.#detections.at(time),
+      poses: this.#poses.at(time),
+      texts: this.#texts,
+      textOpacity: Math.min(1, Math.max(0, 1 - (textAge - TEXT_MS) / FADE_MS)),
+      motion: Math.abs(time - this.#motionTime) < HORIZON_MS ? this.#motion : null,
+    };
+  }
+}
+
+/** @param {import("../shared/wire.js").Detection} detection */
+function detectionItem({ id, box, velocity, label, score }) {
+  // Flow sees where the thing goes in this very frame; fitting boxes sees where it went. Size is not in flow.
+  return {
+    id,
+    values: box,
+    velocity: velocity === null ? null : [...velocity, 0, 0],
+    data: { label, score, velocity },
+  };
+}
+
+/** @param {import("../shared/wire.js").Pose} pose */
+function poseItem({ id, box, keypoints, score }) {
+  return {
+    id,
+    values: [...box, ...keypoints.flatMap(([x, y]) => [x, y])],
+    data: { score, scores: keypoints.map(([, , keypointScore]) => keypointScore) },
+  };
+}

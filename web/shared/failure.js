@@ -1,0 +1,48 @@
+/**
+ * Everything that can go wrong, by a code that the page turns into words and a way out (`ui/words.js`).
+ *
+ * @module
+ */
+
+export const FailureCode = Object.freeze({
+  // The picture
+  INSECURE_ORIGIN: "insecure_origin",
+  NO_CAMERA: "no_camera",
+  CAMERA_DENIED: "camera_denied",
+  CAMERA_BUSY: "camera_busy",
+  SCREEN_DENIED: "screen_denied",
+  FILE_UNPLAYABLE: "file_unplayable",
+  SOURCE_ENDED: "source_ended",
+  // The server
+  SERVER_UNREACHABLE: "server_unreachable",
+  SERVER_SILENT: "server_silent",
+  SERVER_BUSY: "server_busy",
+  MODELS_LOADING: "models_loading",
+  SERVER_RESTARTING: "server_restarting",
+  SERVER_ERROR: "server_error",
+  CONNECTION_LOST: "connection_lost",
+  UNAUTHORIZED: "unauthorized",
+  REPLACED: "replaced",
+  PROTOCOL_ERROR: "protocol_error",
+  // The GPU machine
+  GPU_STOPPED: "gpu_stopped",
+  GPU_FAILED: "gpu_failed",
+  LIFECYCLE_UNREACHABLE: "lifecycle_unreachable",
+  // The page's own parts
+  ENGINE_LOST: "engine_lost",
+});
+
+/** @typedef {typeof FailureCode[keyof typeof FailureCode]} FailureCodeValue */
+
+/** An error with a code; `message` is detail for the diagnostics, not for the user. */
+export class Failure extends Error {
+  /**
+   * @param {FailureCodeValue} code
+   * @param {string} [detail]
+   */
+  constructor(code, detail = "") {
+    super(detail);
+    this.name = "Failure";
+    this.code = code;
+  }
+}

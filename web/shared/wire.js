@@ -1,0 +1,125 @@
+/**
+ * The messages of `/ws/inference`, as in `signaling/messages.py`. JSON text; a binary message is one JPEG frame.
+ *
+ * Coordinates are normalised to the frame that was sent: x to the right, y down, 0..1. Boxes are x, y, width, height.
+ *
+ * @module
+ */
+
+export const PROTOCOL_VERSION = 1;
+
+/** Label of the data channel that the client opens for results. */
+export const RESULTS_LABEL = "results";
+
+/** Why the server ended a connection (`closing.reason`). */
+export const EndReason = Object.freeze({
+  BYE: "bye",
+  CLIENT_GONE: "client_gone",
+  PING_TIMEOUT: "ping_timeout",
+  MEDIA_TIMEOUT: "media_timeout",
+  MEDIA_FAILED: "media_failed",
+  HELLO_TIMEOUT: "hello_timeout",
+  NO_MEDIA: "no_media",
+  PROTOCOL_ERROR: "protocol_error",
+  UNAUTHORIZED: "unauthorized",
+  REPLACED: "replaced",
+  SERVER_SHUTDOWN: "server_shutdown",
+  INTERNAL_ERROR: "internal_error",
+});
+
+/**
+ * @typedef {[number, number]} Point
+ * @typedef {[number, number, number, number]} Box
+ *
+ * @typedef {object} PipelineConfig What to run; what is left out keeps its value.
+ * @property {boolean} [detect]
+ * @property {boolean} [pose]
+ * @property {boolean} [ocr]
+ * @property {boolean} [flow]
+ * @property {number} [detect_threshold] 0..1
+ * @property {number} [pose_threshold] 0..1
+ * @property {string[]} [ocr_labels] OCR runs when one of these detector labels appears.
+ * @property {boolean} [ocr_on_settle] OCR runs when motion in the picture settles.
+ * @property {number} [ocr_min_interval_s]
+ *
+ * @typedef {object} FrameInfo Names the frame that a result belongs to; size in pixels as it was sent.
+ * @property {number | null} rtp_timestamp 90 kHz, 32 bits; null for JPEG frames.
+ * @property {number} pts_ms Since the session's first frame.
+ * @property {number | null} capture_time_ms Unix time in this browser's clock; null until it is known.
+ * @property {number} width
+ * @property {number} height
+ *
+ * @typedef {{id: number, label: string, score: number, box: Box, velocity: Point | null}} Detection
+ *   `velocity` is in frame widths and heights per second.
+ * @typedef {{id: number, score: number, box: Box, keypoints: [number, number, number][]}} Pose
+ *   17 COCO keypoints as x, y, score.
+ * @typedef {{text: string, score: number, quad: [Point, Point, Point, Point]}} Text
+ *   `quad` is clockwise from the text's own top left.
+ * @typedef {{dx: number, dy: number, magnitude: number}} Motion Frame widths and heights per second.
+ * @typedef {{name: string, labels: string[]}} Model
+ * @typedef {{max_text_bytes: number, max_jpeg_bytes: number, liveness_timeout_s: number, resume_window_s: number}} Limits
+ */
+
+/**
+ * Client → server.
+ *
+ * @typedef {{type: "hello", protocol: number, token: string | null, channel: "datachannel" | "websocket",
+ *   pipeline: PipelineConfig, resume: string | null}} Hello
+ * @typedef {{type: "offer", sdp: string}} Offer
+ * @typedef {{type: "candidate", candidate: RTCIceCandidateInit | null}} Candidate
+ * @typedef {{type: "configure", pipeline: PipelineConfig}} Configure
+ * @typedef {{type: "trigger", model: "ocr"}} Trigger
+ * @typedef {{type: "ping", id: number}} Ping
+ * @typedef {{type: "report", render_fps: number | null, result_age_ms: number | null}} Report
+ * @typedef {{type: "bye"}} Bye
+ * @typedef {Hello | Offer | Candidate | Configure | Trigger | Ping | Report | Bye} ClientMessage
+ */
+
+/**
+ * Server → client.
+ *
+ * @typedef {object} Welcome
+ * @property {"welcome"} type
+ * @property {number} protocol
+ * @property {string} session
+ * @property {string} resume_token
+ * @property {boolean} resumed
+ * @property {RTCIceServer[]} ice_servers
+ * @property {Limits} limits
+ * @property {Record<string, Model>} models Keyed by detect, pose, ocr, flow; what is absent cannot be switched on.
+ *
+ * @typedef {object} Result A stage that did not run is null, not an empty list.
+ * @property {"result"} type
+ * @property {number} seq
+ * @property {FrameInfo} frame
+ * @property {Detection[] | null} detections
+ * @property {Pose[] | null} poses
+ * @property {Text[] | null} texts
+ * @property {Motion | null} motion
+ * @property {Record<string, number>} timing_ms
+ * @property {Record<string, number>} dropped Since the session began, by stage.
+ *
+ * @typedef {{type: "answer", sdp: string}} Answer
+ * @typedef {{type: "event", event: "ocr" | "state", frame?: FrameInfo, texts?: Text[], state?: string}} ServerEvent
+ * @typedef {{type: "rate", max_framerate: number, max_bitrate: number, scale_resolution_down_by: number}} Rate
+ * @typedef {{type: "pong", id: number, server_time_ms: number}} Pong
+ * @typedef {{type: "error", code: string, message: string, fatal: boolean}} ServerError
+ * @typedef {{type: "closing", reason: string, retry_after_s: number | null}} Closing
+ * @typedef {Welcome | Answer | Candidate | Result | ServerEvent | Rate | Pong | ServerError | Closing} ServerMessage
+ */
+
+/**
+ * Reads one text message of the server.
+ *
+ * @param {unknown} data
+ * @returns {ServerMessage | null} null for what is not a message of this protocol; a newer server may send such.
+ */
+export function decodeServerMessage(data) {
+  if (typeof data !== "string") return null;
+  try {
+    const message = JSON.parse(data);
+    return typeof message?.type === "string" ? message : null;
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,117 @@
+/**
+ * What lies over the picture: the invitation, what is being waited for, what went wrong and the way out.
+ *
+ * @module
+ */
+
+import { FailureCode } from "../shared/failure.js";
+import { element } from "./element.js";
+import { PageState } from "./state.js";
+import { STATE_WORDS, clockWords, failureWords } from "./words.js";
+
+/** @type {Record<string, string>} By source. */
+const START_WORDS = {
+  camera: "Start camera",
+  screen: "Share the screen",
+  file: "Choose a file",
+  sample: "Play the sample",
+};
+
+const BRIDGED_WORDS =
+  "No UDP on this network: single pictures go over the WebSocket. WebRTC is tried again by itself.";
+
+export class Cover {
+  #machine;
+  #invitation;
+  #title = element("cover-title", HTMLElement);
+  #advice = element("cover-advice", HTMLElement);
+  #button = element("cover-button", HTMLButtonElement);
+  #keyRow = element("key-row", HTMLElement);
+  #toast = element("toast", HTMLElement);
+  #toastWords = element("toast-words", HTMLElement);
+  #retry = element("retry", HTMLElement);
+  #source = "camera";
+  #bridged = false;
+
+  /** @param {import("./state.js").PageMachine} machine */
+  constructor(machine) {
+    this.#machine = machine;
+    this.#invitation = { title: this.#title.textContent ?? "", advice: this.#advice.textContent ?? "" };
+    machine.addEventListener("change", () => this.#show());
+    setInterval(() => this.#show(), 1000); // the countdowns
+  }
+
+  /** @param {string} source */
+  set source(source) {
+    this.#source = source;
+    this.#show();
+  }
+
+  /** @param {boolean} bridged JPEG frames stand in for WebRTC. */
+  set bridged(bridged) {
+    this.#bridged = bridged;
+    this.#show();
+  }
+
+  #show() {
+    const { state, reason } = this.#machine;
+    this.#showToast();
+    switch (state) {
+      case PageState.IDLE:
+        this.#write(this.#invitation.title, this.#invitation.advice, START_WORDS[this.#source]);
+        return;
+      case PageState.FAILED: {
+        const { title, advice, button } = failureWords(reason?.code ?? "");
+        const detail = reason?.code === FailureCode.GPU_FAILED && reason.detail ? reason.detail : advice;
+        this.#write(title, detail, button ?? "Try again");
+        this.#keyRow.hidden = reason?.code !== FailureCode.UNAUTHORIZED;
+        return;
+      }
+      default:
+        this.#write(STATE_WORDS[state], this.#waitingWords(reason), null);
+    }
+  }
+
+  /** @param {import("./state.js").Reason | null} reason */
+  #waitingWords(reason) {
+    if (reason === null) return "";
+    const left = reason.retryAt === null ? 0 : reason.retryAt - performance.now();
+    return left > 0 ? `${reason.detail} About ${clockWords(left)} to go.` : reason.detail;
+  }
+
+  /** @param {string} title @param {string} advice @param {string | null} button */
+  #write(title, advice, button) {
+    setText(this.#title, title);
+    setText(this.#advice, advice);
+    setText(this.#button, button ?? "");
+    this.#button.hidden = button === null;
+    this.#keyRow.hidden = true;
+  }
+
+  #showToast() {
+    const { state, reason } = this.#machine;
+    const reconnecting = state === PageState.RECONNECTING;
+    const bridged = state === PageState.LIVE && this.#bridged;
+    this.#toast.hidden = !reconnecting && !bridged;
+    this.#retry.hidden = !reconnecting;
+    setText(this.#toastWords, reconnecting ? retryWords(reason) : bridged ? BRIDGED_WORDS : "");
+  }
+}
+
+/** @param {import("./state.js").Reason | null} reason */
+function retryWords(reason) {
+  const { title, advice } = failureWords(reason?.code ?? FailureCode.CONNECTION_LOST);
+  const left = (reason?.retryAt ?? 0) - performance.now();
+  const seconds = Math.ceil(left / 1000);
+  return left > 2000 ? `${title}. ${advice} Next try in ${seconds} s.` : `${title}. ${advice}`;
+}
+
+/**
+ * Written only when new: a screen reader reads a live region at each change.
+ *
+ * @param {HTMLElement} target
+ * @param {string} text
+ */
+function setText(target, text) {
+  if (target.textContent !== text) target.textContent = text;
+}

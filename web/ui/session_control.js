@@ -1,0 +1,181 @@
+/**
+ * One session from Start to Stop: the GPU machine where there is one to start, then the engine.
+ *
+ * @module
+ */
+
+import { Failure, FailureCode } from "../shared/failure.js";
+import { PageState } from "./state.js";
+
+const STATUS_INTERVAL_MS = 30_000;
+/** An engine that is asked to stop says so at once, unless it still waits for the camera. */
+const STOP_TIMEOUT_MS = 1000;
+
+/**
+ * @typedef {import("../shared/bridge.js").EngineMessage} EngineMessage
+ * @typedef {Omit<import("../shared/bridge.js").Start, "type" | "url" | "token">} Wishes What to show and find.
+ */
+
+/** Dispatches `engine` (`CustomEvent<EngineMessage>`) for what is not about its state, and `lease`. */
+export class SessionControl extends EventTarget {
+  #machine;
+  #engine;
+  #lifecycle;
+  #key;
+  #abort = new AbortController();
+  #stopTimer = 0;
+  #asking = false;
+
+  /** @type {number | null} When the GPU machine stops by itself, Unix ms. */
+  stopsAt = null;
+
+  /**
+   * @param {import("./state.js").PageMachine} machine
+   * @param {import("./engine_frame.js").EngineFrame} engine
+   * @param {import("./lifecycle.js").Lifecycle | null} lifecycle
+   * @param {() => string} key The user's access key, "" for none.
+   */
+  constructor(machine, engine, lifecycle, key) {
+    super();
+    this.#machine = machine;
+    this.#engine = engine;
+    this.#lifecycle = lifecycle;
+    this.#key = key;
+    engine.addEventListener("message", (event) => {
+      this.#receive(/** @type {CustomEvent<EngineMessage>} */ (event).detail);
+    });
+    engine.addEventListener("lost", () => this.#fail(FailureCode.ENGINE_LOST, ""));
+    setInterval(() => this.#refreshLease(), STATUS_INTERVAL_MS);
+  }
+
+  /** @param {Wishes} wishes */
+  async start(wishes) {
+    let address = location.href;
+    let token = this.#key() || null;
+    if (this.#lifecycle !== null) {
+      if (!this.#machine.send("startGpu")) return;
+      const status = await this.#startMachine(this.#lifecycle);
+      if (status === null) return;
+      address = status.address;
+      token = status.token ?? null;
+    }
+    if (!this.#machine.send("connect")) return;
+    const url = new URL("/ws/inference", address).href.replace(/^http/, "ws");
+    this.#engine.start({ type: "start", url, token, ...wishes });
+  }
+
+  /** Ends the session; the GPU machine runs on until its time is up. */
+  stop() {
+    this.#abort.abort();
+    if (!this.#machine.send("stop")) return;
+    this.#engine.send({ type: "stop" });
+    this.#stopTimer = setTimeout(() => this.#stopped(), STOP_TIMEOUT_MS);
+  }
+
+  /** Ends the session and the GPU machine. */
+  async stopMachine() {
+    this.stop();
+    try {
+      this.#lease(await this.#lifecycle?.stop());
+    } catch (error) {
+      this.#failWith(error);
+    }
+  }
+
+  /** Moves the time at which the GPU machine stops. */
+  async keepAlive() {
+    try {
+      this.#lease(await this.#lifecycle?.start());
+    } catch {
+      return; // the countdown goes on as it was, which says it all
+    }
+  }
+
+  /** @param {import("./lifecycle.js").Lifecycle} lifecycle */
+  async #startMachine(lifecycle) {
+    this.#abort = new AbortController();
+    const { signal } = this.#abort;
+    try {
+      const status = await lifecycle.startAndWait(({ message, wait_s: wait }) => {
+        const retryAt = wait === null ? null : performance.now() + wait * 1000;
+        this.#machine.send("gpuAccepted", { code: "", detail: message, retryAt });
+      }, signal);
+      this.#lease(status);
+      return status;
+    } catch (error) {
+      if (!signal.aborted) this.#failWith(error);
+      return null;
+    }
+  }
+
+  /** @param {EngineMessage} message */
+  #receive(message) {
+    switch (message.type) {
+      case "state":
+        this.#follow(message);
+        return;
+      case "failed":
+        this.#fail(message.code, message.detail);
+        return;
+      default:
+        this.dispatchEvent(new CustomEvent("engine", { detail: message }));
+    }
+  }
+
+  /** @param {import("../shared/bridge.js").EngineState} message */
+  #follow({ state, code, detail, retryInMs }) {
+    if (state === "live") {
+      this.#machine.send("live");
+    } else if (state === "reconnecting") {
+      const retryAt = performance.now() + (retryInMs ?? 0);
+      this.#machine.send("lost", { code: code ?? FailureCode.CONNECTION_LOST, detail, retryAt });
+      this.#refreshLease();
+    } else if (state === "ended" && code !== null) {
+      this.#fail(code, detail);
+    } else if (state === "ended") {
+      this.#stopped();
+    }
+  }
+
+  #stopped() {
+    clearTimeout(this.#stopTimer);
+    if (this.#machine.send("stopped")) this.#engine.reload();
+  }
+
+  /** @param {string} code @param {string} detail */
+  #fail(code, detail) {
+    clearTimeout(this.#stopTimer);
+    if (this.#machine.send("fail", { code, detail, retryAt: null })) this.#engine.reload();
+  }
+
+  /** @param {unknown} error */
+  #failWith(error) {
+    this.#fail(error instanceof Failure ? error.code : FailureCode.GPU_FAILED, String(error));
+  }
+
+  /** Asks how long the GPU machine runs on, and notices that it was stopped. */
+  async #refreshLease() {
+    const { state } = this.#machine;
+    const running = state === PageState.LIVE || state === PageState.RECONNECTING;
+    if (this.#lifecycle === null || !running || this.#asking) return;
+    this.#asking = true;
+    try {
+      const status = await this.#lifecycle.status();
+      this.#lease(status);
+      const off = status.state === "stopped" || status.state === "stopping";
+      if (off && this.#machine.state === PageState.RECONNECTING) {
+        this.#fail(FailureCode.GPU_STOPPED, status.message);
+      }
+    } catch {
+      return; // asked again soon; the session itself does not hang on it
+    } finally {
+      this.#asking = false;
+    }
+  }
+
+  /** @param {import("./lifecycle.js").MachineStatus | undefined} status */
+  #lease(status) {
+    this.stopsAt = status?.stops_at ? Date.parse(status.stops_at) : null;
+    this.dispatchEvent(new Event("lease"));
+  }
+}
