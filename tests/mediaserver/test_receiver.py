@@ -1,0 +1,243 @@
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import statistics
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+
+import aiortc
+import pytest
+from aiortc import RTCRtpReceiver
+from aiortc.rtp import RtpPacket
+
+from mediaserver import receiver as receiver_module
+from mediaserver.receiver import AiortcSeam, DropReason, ReceivedFrame, SeamMoved, VideoReceiver
+from tests.impairment import Impairment, ImpairmentRelay
+from tests.peer_pair import BarcodeCamera, read_barcode, sending
+
+
+@pytest.fixture
+def executor() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(1, thread_name_prefix="decode") as executor:
+        yield executor
+
+
+class Session:
+    """A `VideoReceiver` and all that it delivered."""
+
+    def __init__(self, executor: ThreadPoolExecutor) -> None:
+        self.executor = executor
+        self.frames: list[ReceivedFrame] = []
+        self.video: VideoReceiver
+        self.rtc: RTCRtpReceiver
+        self._told = asyncio.Event()
+
+    def attach(self, receiver: RTCRtpReceiver) -> None:
+        self.rtc = receiver
+        self.video = VideoReceiver.attach(receiver, self.take, self.executor)
+
+    def take(self, frame: ReceivedFrame) -> None:
+        self.frames.append(frame)
+        self._told.set()
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Until ``condition`` holds after a frame."""
+        async with asyncio.timeout(10):
+            while not condition():
+                await self._told.wait()
+                self._told.clear()
+
+    async def frame_count(self, count: int) -> None:
+        await self.until(lambda: len(self.frames) >= count)
+
+
+def drawn(frame: ReceivedFrame) -> int:
+    """Unix milliseconds in the picture; fails if the picture is damaged."""
+    ms = read_barcode(frame.picture)
+    assert ms is not None
+    return ms
+
+
+@asynccontextmanager
+async def receiving(
+    executor: ThreadPoolExecutor, *, fps: float = 30, codec: str = "VP8", relay: ImpairmentRelay | None = None
+) -> AsyncIterator[Session]:
+    session = Session(executor)
+    async with sending(BarcodeCamera(fps), session.attach, codec=codec, relay=relay):
+        try:
+            yield session
+        finally:
+            await session.video.close()
+
+
+class TestSeam:
+    def test_this_is_the_aiortc_that_the_seam_was_written_for(self) -> None:
+        assert aiortc.__version__ == receiver_module.AIORTC_VERSION
+
+    async def test_another_version_is_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(aiortc, "__version__", "9.9.9")
+        with pytest.raises(SeamMoved, match=r"aiortc is 9\.9\.9"):
+            AiortcSeam(RTCRtpReceiver("video", _transport()))
+
+    @pytest.mark.parametrize("name", AiortcSeam.NAMES)
+    async def test_a_name_that_is_gone_is_told(self, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        receiver = RTCRtpReceiver("video", _transport())
+        if hasattr(RTCRtpReceiver, name):
+            monkeypatch.delattr(RTCRtpReceiver, name)
+        else:
+            delattr(receiver, name)
+        with pytest.raises(SeamMoved, match=name):
+            AiortcSeam(receiver)
+
+
+def _transport() -> aiortc.RTCDtlsTransport:
+    ice = aiortc.RTCIceTransport(aiortc.RTCIceGatherer(iceServers=[]))
+    return aiortc.RTCDtlsTransport(ice, [aiortc.RTCCertificate.generateCertificate()])
+
+
+@pytest.mark.parametrize("codec", ["VP8", "H264"])
+async def test_frames_come_whole_in_order_and_without_delay(codec: str, executor: ThreadPoolExecutor) -> None:
+    async with receiving(executor, codec=codec) as session:
+        await session.frame_count(40)
+        stats = session.video.stats
+    frames = session.frames
+    captured = [drawn(frame) for frame in frames]
+    assert captured == sorted(captured)
+    # aiortc alone needs a frame interval, 33 ms.
+    assert statistics.median(frame.decoded - frame.arrived for frame in frames) < 0.012
+    assert frames[0].pts_ms == 0
+    for frame, ms in zip(frames, captured, strict=True):
+        assert frame.pts_ms == pytest.approx(ms - captured[0], abs=1.5)
+    assert stats.frames_delivered >= 40
+    assert stats.packets > stats.frames_assembled
+    assert stats.dropped[DropReason.INCOMPLETE] == stats.faults == 0
+    assert stats.last_packet is not None
+
+
+async def test_attaching_to_a_receiver_that_has_started(executor: ThreadPoolExecutor) -> None:
+    session = Session(executor)
+    receivers: list[RTCRtpReceiver] = []
+    async with sending(BarcodeCamera(30), receivers.append):
+        await asyncio.sleep(0.2)
+        session.attach(receivers[0])
+        await session.frame_count(5)
+        await session.video.close()
+    assert session.video.stats.plis >= 1
+
+
+async def test_capture_times_are_in_the_sender_s_clock(executor: ThreadPoolExecutor) -> None:
+    async with receiving(executor) as session:
+        await session.until(lambda: any(frame.capture_time_ms is not None for frame in session.frames))
+        await session.frame_count(len(session.frames) + 20)
+    errors = [
+        frame.capture_time_ms - drawn(frame) for frame in session.frames if frame.capture_time_ms is not None
+    ]
+    assert len(errors) >= 20
+    # aiortc dates its report when it has sent the frame: encoding is part of the error. One report may be
+    # late on a busy machine, so all frames of the test would be.
+    assert statistics.median(map(abs, errors)) < 30
+
+
+def longest_pause(frames: list[ReceivedFrame], since: float) -> float:
+    times = [since, *(frame.decoded for frame in frames if frame.decoded > since)]
+    return max(later - earlier for earlier, later in itertools.pairwise(times))
+
+
+async def test_after_a_burst_of_losses_frames_go_on(executor: ThreadPoolExecutor) -> None:
+    rtt = Impairment(delay=0.025)
+    async with ImpairmentRelay(rtt, rtt) as relay, receiving(executor, relay=relay) as session:
+        await session.frame_count(15)
+        for _ in range(3):
+            lost_at = time.monotonic()
+            relay.uplink.drop_next = 10
+            await asyncio.sleep(0.6)
+            last = session.frames[-1].decoded
+            assert last > lost_at + 0.3
+            # 10 packets are about 150 ms of video; on a busy machine the test may wait for its turn, too.
+            assert longest_pause(session.frames, lost_at) < 0.5
+        stats = session.video.stats
+    assert stats.nacks > 0
+    assert len({drawn(frame) for frame in session.frames}) == len(session.frames)
+
+
+async def test_over_a_lossy_reordering_path_no_picture_is_damaged(executor: ThreadPoolExecutor) -> None:
+    bad = Impairment(loss=0.1, delay=0.01, jitter=0.03, reorder=0.1, duplicate=0.1)
+    relay = ImpairmentRelay(bad, Impairment(loss=0.1, delay=0.01))
+    async with relay, receiving(executor, relay=relay) as session:
+        await session.frame_count(50)
+    assert len({drawn(frame) for frame in session.frames}) == len(session.frames)
+
+
+async def test_a_lost_keyframe_is_asked_for_again(executor: ThreadPoolExecutor) -> None:
+    async with ImpairmentRelay() as relay:
+        relay.uplink.impairment = Impairment(loss=1.0)
+        async with receiving(executor, relay=relay) as session:
+            await asyncio.sleep(0.5)
+            assert session.frames == []
+            relay.uplink.impairment = Impairment()
+            await session.frame_count(5)
+            assert session.video.stats.plis >= 1
+
+
+async def test_after_a_blackout_frames_go_on(executor: ThreadPoolExecutor) -> None:
+    async with ImpairmentRelay() as relay, receiving(executor, relay=relay) as session:
+        await session.frame_count(5)
+        relay.kill()
+        await asyncio.sleep(1.5)
+        relay.kill(False)
+        seen = len(session.frames)
+        await session.frame_count(seen + 5)
+
+
+async def test_a_fault_is_contained_counted_and_logged_once(
+    executor: ThreadPoolExecutor, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with receiving(executor) as session:
+        await session.frame_count(3)
+        with caplog.at_level(logging.ERROR):
+            for _ in range(2):
+                # A payload type that was never negotiated cannot get here by way of aiortc.
+                packet = RtpPacket(payload_type=1)
+                assert session.video._seam.add(packet) == (False, None)
+        assert session.video.stats.faults == 2
+        assert len([r for r in caplog.records if r.name == receiver_module.__name__]) == 1
+        seen = len(session.frames)
+        await session.frame_count(seen + 5)
+
+
+async def test_a_faulty_sink_does_not_end_the_stream(executor: ThreadPoolExecutor) -> None:
+    session = Session(executor)
+
+    def fail(frame: ReceivedFrame) -> None:
+        session.take(frame)
+        raise ZeroDivisionError
+
+    def attach(receiver: RTCRtpReceiver) -> None:
+        session.video = VideoReceiver.attach(receiver, fail, executor)
+
+    async with sending(BarcodeCamera(30), attach):
+        await session.frame_count(5)
+        assert session.video.stats.faults >= 4
+        assert session.video.stats.plis == 0
+        await session.video.close()
+
+
+async def test_closing_is_quick_and_final(executor: ThreadPoolExecutor) -> None:
+    async with receiving(executor) as session:
+        await session.frame_count(3)
+        await session.video.close()
+        await session.video.close()
+        seen = len(session.frames)
+        await asyncio.sleep(0.1)
+        assert len(session.frames) == seen
+        # aiortc's own decoder thread was never fed, so its queues are empty and joining it is instant.
+        assert session.rtc.track._queue.empty()  # type: ignore[attr-defined]
+        started = time.perf_counter()
+        await session.rtc.stop()
+        assert time.perf_counter() - started < 0.5
+    assert "video-decoder" not in {thread.name for thread in threading.enumerate()}
