@@ -1,0 +1,8 @@
+#!/bin/sh
+# Run at each boot, before the media server: the keys live in memory, never on the disk.
+#   fetch-keys.sh SECRET FILE
+set -eu
+umask 077
+keys=$(aws secretsmanager get-secret-value --secret-id "$1" --query SecretString --output text)
+# systemd unquotes an EnvironmentFile; the keys are letters and digits, so single quotes hold JSON.
+printf "MEDIASERVER_TOKEN_KEYS='%s'\n" "$keys" >"$2"

@@ -1,0 +1,37 @@
+"""Makes the token that a user needs for the page: ``python -m lambdas.invite NAME --secret ID``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from datetime import UTC, datetime, timedelta
+
+import boto3
+
+from lambdas.errors import LifecycleError
+from lambdas.tokens import Audience, Keyring, mint
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Writes the token to standard output. Returns the exit status."""
+    parser = argparse.ArgumentParser(prog="lambdas.invite", description=__doc__)
+    parser.add_argument("name", help="who it is for; it stands in the token and in the log")
+    parser.add_argument("--secret", required=True, help="output KeysSecret of the stack")
+    parser.add_argument("--region")
+    parser.add_argument("--days", type=int, default=30, help="valid for so long (default: %(default)s)")
+    options = parser.parse_args(arguments)
+    if options.days < 1:
+        parser.error("--days must be at least 1")
+    now = datetime.now(UTC)
+    client = boto3.client("secretsmanager", region_name=options.region)
+    try:
+        keys = Keyring(client, options.secret, lambda: now).keys()
+    except LifecycleError as error:
+        sys.stderr.write(f"{error} ({error.__cause__ or error.code})\n")
+        return 1
+    sys.stdout.write(mint(keys, Audience.API, options.name, now, timedelta(days=options.days)) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+AWS = Path(__file__).parents[2] / "deploy" / "aws"
+EXAMPLE = (AWS / "stack.env.example").read_text()
+
+
+def dry_run(settings: Path) -> subprocess.CompletedProcess[str]:
+    command = [str(AWS / "deploy.sh"), "--dry-run", str(settings)]
+    # Without AWS's command line, too.
+    return subprocess.run(command, env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True, check=False)
+
+
+def test_a_dry_run_shows_every_step_in_order(tmp_path: Path) -> None:
+    settings = tmp_path / "stack.env"
+    settings.write_text(
+        "".join(line + ("x\n" if line.endswith("=") else "\n") for line in EXAMPLE.splitlines())
+    )
+    done = dry_run(settings)
+    assert done.returncode == 0, done.stderr
+    steps = [line.split()[1:4] for line in done.stdout.splitlines() if line.startswith("+")]
+    assert [step[0].rpartition("/")[2] for step in steps] == ["build.sh", *["aws"] * 5]
+    assert [step[1:] for step in steps[1:]] == [
+        ["cloudformation", "package"],
+        ["cloudformation", "deploy"],
+        ["s3", "sync"],
+        ["s3", "cp"],
+        ["cloudfront", "create-invalidation"],
+    ]
+    assert "DomainName=gpu.example.org HostedZoneId=x" in done.stdout
+
+
+def test_what_is_not_filled_in_is_named(tmp_path: Path) -> None:
+    settings = tmp_path / "stack.env"
+    settings.write_text(EXAMPLE)
+    done = dry_run(settings)
+    assert done.returncode == 1
+    assert "ARTIFACT_BUCKET is empty" in done.stderr
+
+
+@pytest.mark.parametrize("script", sorted(AWS.glob("*.sh")), ids=lambda path: path.name)
+def test_scripts_parse(script: Path) -> None:
+    shell = script.read_text().partition("\n")[0].removeprefix("#!")
+    assert subprocess.run([shell, "-n", script], check=False).returncode == 0
+
+
+def test_first_boot_names_what_it_misses() -> None:
+    command = ["bash", str(AWS / "first-boot.sh"), "--domain", "gpu.example.org"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "--email is needed" in done.stderr
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
+def test_units_verify(tmp_path: Path) -> None:
+    timer = tmp_path / "mediaserver-max-run.timer"
+    shutil.copytree(AWS / "systemd", tmp_path, dirs_exist_ok=True)
+    timer.write_text(timer.read_text() + "\n[Timer]\nOnBootSec=485min\n")
+    keys = tmp_path / "mediaserver-keys.service"
+    keys.write_text(keys.read_text().replace("/opt/mediaserver/deploy/aws", str(AWS)))
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", "--recursive-errors=no", timer, keys],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")

@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+
+from tests.lambdas.world import GROUP, REAPER, REGION, ROLE, SECRET, STACK, World
+
+ROOT = Path(__file__).parents[2]
+
+CALL = """
+import json, sys, time
+begin = time.perf_counter()
+from lambdas import entry
+import jwt
+cold = time.perf_counter() - begin
+event = {"requestContext": {"authorizer": {"lambda": {"sub": "ada"}}}}
+answer = getattr(entry, sys.argv[1])(event, None)
+# Not ru_maxrss: that one remembers the parent's size, from before exec.
+status = dict(line.split(":", 1) for line in open("/proc/self/status"))
+peak_mb = int(status["VmHWM"].split()[0]) / 1024
+print(json.dumps({"answer": answer, "cold_s": cold, "peak_mb": peak_mb, "jwt": jwt.__file__}))
+"""
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What is uploaded to Lambda."""
+    out = tmp_path_factory.mktemp("lambda")
+    built = subprocess.run([ROOT / "deploy/aws/build.sh", out], capture_output=True, text=True, check=False)
+    if built.returncode:
+        pytest.skip(f"the package cannot be built without a package registry: {built.stderr.strip()[-200:]}")
+    return out
+
+
+@pytest.fixture
+def environment(world: World, package: Path) -> Iterator[dict[str, str]]:
+    """A function's environment, with moto's server, over the world's own tables, in place of AWS."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    minutes = {
+        "IDLE_MINUTES": "15",
+        "MAX_RUN_MINUTES": "480",
+        "BOOT_MINUTES": "4",
+        "BOOT_LIMIT_MINUTES": "15",
+        "TOKEN_MINUTES": "15",
+    }
+    yield minutes | {
+        "PATH": os.environ["PATH"],
+        # As on Lambda: the package first, the runtime's boto3 after it.
+        "PYTHONPATH": f"{package}{os.pathsep}{Path(boto3.__file__).parents[1]}",
+        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "STACK": STACK,
+        "SERVER_URL": world.server.url,
+        "SCHEDULE_GROUP": GROUP,
+        "REAPER_ARN": REAPER,
+        "SCHEDULER_ROLE_ARN": ROLE,
+        "KEYS_SECRET": SECRET,
+    }
+    server.stop()
+
+
+def call(name: str, environment: dict[str, str], package: Path) -> dict[str, object]:
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", CALL, name],
+        env=environment,
+        cwd=package,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    report: dict[str, object] = json.loads(done.stdout.splitlines()[-1])
+    return report
+
+
+def test_the_package_starts_a_machine_from_a_cold_process(
+    world: World, environment: dict[str, str], package: Path
+) -> None:
+    report = call("start", environment, package)
+    answer = report["answer"]
+    assert isinstance(answer, dict)
+    assert answer["statusCode"] == 202
+    assert json.loads(answer["body"])["state"] == "starting"
+    assert world.schedule_names == ["auto-stop"]
+    # PyJWT is not part of the runtime: it must come out of the package.
+    assert str(report["jwt"]).startswith(str(package))
+    # The functions have 256 MB.
+    assert isinstance(report["peak_mb"], float)
+    assert report["peak_mb"] < 192
+    print(f"cold import {report['cold_s']:.2f} s, peak {report['peak_mb']:.0f} MB")
+
+
+def test_a_missing_setting_is_named(environment: dict[str, str], package: Path) -> None:
+    del environment["STACK"]
+    done = subprocess.run(
+        [sys.executable, "-c", "import lambdas.entry"],
+        env=environment,
+        cwd=package,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert "STACK is not set" in done.stderr
