@@ -17,8 +17,9 @@ const START_WORDS = {
   sample: "Play the sample",
 };
 
-const BRIDGED_WORDS =
-  "No UDP on this network: single pictures go over the WebSocket. WebRTC is tried again by itself.";
+const BRIDGED_WORDS = "UDP is blocked here: single pictures go over the WebSocket, fewer a second.";
+/** Long enough to read; from then on the badge says it. */
+const BRIDGED_MS = 8000;
 
 export class Cover {
   #machine;
@@ -26,12 +27,13 @@ export class Cover {
   #title = element("cover-title", HTMLElement);
   #advice = element("cover-advice", HTMLElement);
   #button = element("cover-button", HTMLButtonElement);
-  #keyRow = element("key-row", HTMLElement);
+  #keyForm = element("key-form", HTMLElement);
   #toast = element("toast", HTMLElement);
   #toastWords = element("toast-words", HTMLElement);
   #retry = element("retry", HTMLElement);
   #source = "camera";
-  #bridged = false;
+  /** @type {number | null} Since when JPEG frames stand in for WebRTC, `performance.now()`. */
+  #bridgedAt = null;
 
   /** @param {import("./state.js").PageMachine} machine */
   constructor(machine) {
@@ -49,7 +51,7 @@ export class Cover {
 
   /** @param {boolean} bridged JPEG frames stand in for WebRTC. */
   set bridged(bridged) {
-    this.#bridged = bridged;
+    this.#bridgedAt = bridged ? (this.#bridgedAt ?? performance.now()) : null;
     this.#show();
   }
 
@@ -64,7 +66,7 @@ export class Cover {
         const { title, advice, button } = failureWords(reason?.code ?? "");
         const detail = reason?.code === FailureCode.GPU_FAILED && reason.detail ? reason.detail : advice;
         this.#write(title, detail, button ?? "Try again");
-        this.#keyRow.hidden = reason?.code !== FailureCode.UNAUTHORIZED;
+        this.#keyForm.hidden = reason?.code !== FailureCode.UNAUTHORIZED;
         return;
       }
       default:
@@ -85,13 +87,14 @@ export class Cover {
     setText(this.#advice, advice);
     setText(this.#button, button ?? "");
     this.#button.hidden = button === null;
-    this.#keyRow.hidden = true;
+    this.#keyForm.hidden = true;
   }
 
   #showToast() {
     const { state, reason } = this.#machine;
     const reconnecting = state === PageState.RECONNECTING;
-    const bridged = state === PageState.LIVE && this.#bridged;
+    const bridged =
+      state === PageState.LIVE && this.#bridgedAt !== null && performance.now() - this.#bridgedAt < BRIDGED_MS;
     this.#toast.hidden = !reconnecting && !bridged;
     this.#retry.hidden = !reconnecting;
     setText(this.#toastWords, reconnecting ? retryWords(reason) : bridged ? BRIDGED_WORDS : "");

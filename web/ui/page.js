@@ -79,8 +79,9 @@ class Page {
   #listenToControls() {
     this.#startStop.addEventListener("click", () => this.#toggle());
     element("cover-button", HTMLElement).addEventListener("click", () => this.#start());
-    this.#key.addEventListener("keydown", ({ key }) => {
-      if (key === "Enter") this.#start();
+    element("key-form", HTMLFormElement).addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.#start();
     });
     this.#source.addEventListener("change", () => this.#chooseSource());
     this.#file.addEventListener("change", () => this.#start());
@@ -205,7 +206,7 @@ class Page {
         this.#readNow.disabled = !message.models.includes("ocr");
         return;
       case "opened":
-        element("picture", HTMLElement).style.aspectRatio = `${message.width} / ${message.height}`;
+        element("picture", HTMLElement).style.setProperty("--aspect", `${message.width / message.height}`);
         return;
       case "notice":
         this.#diagnostics.notice = `${message.code}: ${message.message}`;

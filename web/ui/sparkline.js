@@ -4,8 +4,8 @@
  * @module
  */
 
-/** One a half second: the last minute. */
-const POINTS = 120;
+/** Two a second: the last 40 s. */
+const POINTS = 80;
 
 export class Sparkline {
   #canvas;
