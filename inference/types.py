@@ -27,6 +27,22 @@ FRAME_HEIGHT = 240
 
 
 @dataclass(frozen=True, slots=True)
+class FrameIdentity:
+    """Names a frame, so that a client can place a result on the very picture that it belongs to.
+
+    ``rtp_timestamp`` is 90 kHz, 32 bits, as on the wire; ``None`` for a frame sent as JPEG. ``pts_ms`` counts
+    from the session's first frame and never goes back. ``capture_time_ms`` is Unix time in the
+    sender's clock, ``None`` while unknown. ``width`` and ``height`` are those of the frame that was sent.
+    """
+
+    rtp_timestamp: int | None
+    pts_ms: float
+    capture_time_ms: float | None
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
 class Detection:
     """One object found by the detector.
 
@@ -74,7 +90,8 @@ class PipelineResult:
     """All that one frame gave. ``None`` says that the stage was off, or, for ``texts``, that no OCR ended
     since the last result; an empty tuple says that it ran and found nothing.
 
-    ``timing_ms`` holds milliseconds by stage name (``detect``, ``pose``, ``flow``).
+    ``timing_ms`` holds milliseconds by stage name (``detect``, ``pose``, ``flow``). ``failures`` says in
+    words why a stage that was on gave nothing, by stage name.
     """
 
     detections: tuple[Detection, ...] | None
@@ -82,3 +99,4 @@ class PipelineResult:
     texts: tuple[Text, ...] | None
     motion: Motion | None
     timing_ms: dict[str, float]
+    failures: dict[str, str]

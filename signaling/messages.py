@@ -314,15 +314,13 @@ class Closing(Struct, tag="closing", tag_field="type"):
     retry_after_s: float | None
 
 
-ServerMessage: TypeAlias = (
-    Welcome | Answer | Candidate | Result | Event | Rate | Pong | Error | Closing
-)
+ServerMessage: TypeAlias = Welcome | Answer | Candidate | Result | Event | Rate | Pong | Error | Closing
 
 # --- codec -----------------------------------------------------------------------------------------
 
 _encode = msgspec.json.Encoder().encode
-_decode_client = msgspec.json.Decoder(ClientMessage).decode
-_decode_server = msgspec.json.Decoder(ServerMessage).decode
+_client_decoder: msgspec.json.Decoder[ClientMessage] = msgspec.json.Decoder(ClientMessage)
+_server_decoder: msgspec.json.Decoder[ServerMessage] = msgspec.json.Decoder(ServerMessage)
 
 
 def encode(message: ClientMessage | ServerMessage) -> str:
@@ -333,20 +331,21 @@ def encode(message: ClientMessage | ServerMessage) -> str:
 def decode_client(text: str | bytes) -> ClientMessage:
     """Parses what a client sent; raises `ProtocolError` with a message fit to send back."""
     try:
-        return _decode_client(text)
-    except (msgspec.DecodeError, RecursionError) as exc:
+        return _client_decoder.decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
         raise _refused(exc) from exc
 
 
 def decode_server(text: str | bytes) -> ServerMessage:
     """Parses what a server sent; raises `ProtocolError`."""
     try:
-        return _decode_server(text)
-    except (msgspec.DecodeError, RecursionError) as exc:
+        return _server_decoder.decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
         raise _refused(exc) from exc
 
 
 def _refused(exc: Exception) -> ProtocolError:
-    unknown_type = isinstance(exc, msgspec.ValidationError) and str(exc).endswith("- at `$.type`")
+    words = str(exc)
+    unknown_type = words.startswith("Invalid value") and words.endswith("- at `$.type`")
     code = ErrorCode.UNKNOWN_TYPE if unknown_type else ErrorCode.BAD_MESSAGE
-    return ProtocolError(code, str(exc) or type(exc).__name__)
+    return ProtocolError(code, words[:200] or type(exc).__name__)

@@ -68,7 +68,7 @@ class Simulation:
         self._server_back: datetime | None = None
         self._cut_off_until = world.now
         self._silent_until = world.now
-        self._clock_start = world.now
+        self.began = world.now
 
     def play(self, steps: list[Step]) -> None:
         """The timeline, each step at its minute."""
@@ -143,7 +143,7 @@ class Simulation:
             if world.now >= self._silent_until:
                 world.beat(server.sessions)
         self._fire_when_due()
-        if (world.now - self._clock_start) % REAPER_PERIOD == timedelta(0):
+        if (world.now - self.began) % REAPER_PERIOD == timedelta(0):
             self._reap()
         for when, tries in [entry for entry in self._retries if entry[0] <= world.now]:
             self._retries.remove((when, tries))

@@ -124,8 +124,7 @@ export class MediaPath {
     const peer = new Peer(this.#track, this.#iceServers, this.#wantResults, {
       send: this.#handlers.send,
       onResult: this.#handlers.onResult,
-      onConnected: () => this.#connected(),
-      onResultsOpen: () => this.#handlers.onTransport(Transport.DATACHANNEL),
+      onConnected: (resultsOpen) => this.#connected(resultsOpen),
       onDead: () => this.lost(),
     });
     this.#peer = peer;
@@ -134,12 +133,13 @@ export class MediaPath {
     this.#attemptTimer = setTimeout(() => this.lost(), ATTEMPT_MS);
   }
 
-  #connected() {
+  /** @param {boolean} resultsOpen Until the data channel opens, results come over the WebSocket. */
+  #connected(resultsOpen) {
     clearTimeout(this.#patienceTimer);
     clearTimeout(this.#attemptTimer);
     this.#attempts = 0;
     this.#dropJpeg();
-    this.#handlers.onTransport(Transport.WEBSOCKET); // until the data channel opens
+    this.#handlers.onTransport(resultsOpen ? Transport.DATACHANNEL : Transport.WEBSOCKET);
   }
 
   #bridge() {

@@ -16,8 +16,7 @@ const BACKGROUND_FRAMERATE = 2;
  * @typedef {object} PeerHandlers
  * @property {(message: import("../shared/wire.js").ClientMessage) => void} send
  * @property {(text: string) => void} onResult
- * @property {() => void} onConnected
- * @property {() => void} onResultsOpen
+ * @property {(resultsOpen: boolean) => void} onConnected Again when the data channel has opened.
  * @property {(why: string) => void} onDead At most once, and never after `close()`.
  */
 
@@ -26,6 +25,8 @@ export class Peer {
   #connection;
   #handlers;
   #sender;
+  /** @type {RTCDataChannel | null} */
+  #results = null;
   #timer = 0;
   #closed = false;
   #receivedBytes = 0;
@@ -101,7 +102,8 @@ export class Peer {
 
   #openResults() {
     const channel = this.#connection.createDataChannel(RESULTS_LABEL, { ordered: false, maxRetransmits: 0 });
-    channel.onopen = () => this.#handlers.onResultsOpen();
+    this.#results = channel;
+    channel.onopen = () => this.#handlers.onConnected(true); // may come before "connected"
     channel.onmessage = ({ data }) => {
       if (!this.#closed) this.#handlers.onResult(data);
     };
@@ -125,7 +127,7 @@ export class Peer {
         if (this.#timer !== 0) return; // back from "disconnected"
         this.#receivedAt = performance.now();
         this.#timer = setInterval(() => this.#watch(), STATISTICS_INTERVAL_MS);
-        this.#handlers.onConnected();
+        this.#handlers.onConnected(this.#results?.readyState === "open");
         return;
       case "failed":
         this.#die("ICE or DTLS failed");

@@ -1,0 +1,53 @@
+# `make demo`, `make test`: each does all set-up that it needs. `make help` lists everything.
+SHELL := /bin/bash
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+INSTALLED := $(VENV)/.installed
+ARTIFACTS := artifacts
+
+# Models and clips of a developer's machine, where they lie beside the checkout.
+ifndef MEDIASERVER_MODELS
+ifneq ($(wildcard ../shared/models),)
+export MEDIASERVER_MODELS := $(abspath ../shared/models)
+endif
+endif
+CLIP ?= $(wildcard ../shared/media/mixed.mp4)
+
+.DEFAULT_GOAL := help
+.PHONY: help install system demo test check bench docs clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+install: $(INSTALLED)  ## virtual environment in .venv, with everything in it
+
+$(INSTALLED): pyproject.toml deploy/dev/create-venv.sh
+	deploy/dev/create-venv.sh $(VENV)
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --editable '.[test,check]'
+	@touch $@
+
+system:  ## system packages that some tests need (apt, as root or with passwordless sudo)
+	deploy/dev/install-system-packages.sh
+
+demo: $(INSTALLED)  ## the main job: a clip through a server, then a page to try [CLIP=path.mp4] [DEMO_ONCE=1]
+	@if [ -z "$(CLIP)" ]; then \
+	  echo "make demo: give a clip: make demo CLIP=path.mp4" >&2; exit 2; fi
+	@$(PYTHON) -m mediaserver demo "$(CLIP)" $(if $(DEMO_ONCE),--once)
+
+test: $(INSTALLED) system  ## the whole suite; what cannot run here is skipped with its reason
+	$(PYTHON) -m pytest
+
+check: $(INSTALLED)  ## ruff, mypy --strict
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+
+bench: $(INSTALLED)  ## the figures of docs/measurements.md
+	$(PYTHON) -m tests.bench
+
+docs: $(INSTALLED)  ## regenerate what is generated: docs/protocol.md, docs/settings.md
+	$(PYTHON) -m signaling.protocol_document > docs/protocol.md
+	$(PYTHON) -m mediaserver.settings_document > docs/settings.md
+
+clean:  ## remove everything that was made here
+	rm -rf $(VENV) $(ARTIFACTS) .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,173 @@
+"""Which model files there are, and what each wants and gives."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from inference.coco import COCO_LABELS
+from inference.engine import HeadLayout, ModelInfo, Task
+from inference.heads import UnknownHead, identify_layout
+from inference.preprocess import UNIT, UNSCALED, InputSpec, place
+from inference.types import FRAME_HEIGHT, FRAME_WIDTH
+
+_PREFERRED: dict[Task, tuple[str, ...]] = {
+    Task.DETECT: ("yolo_coco_n", "yolo11n", "yolov8n", "yolox_nano_dyn", "yolox_tiny", "yolox_nano"),
+    Task.POSE: ("yolo11n_pose", "yolo11n-pose", "yolov8n-pose"),
+}
+"""Names that are looked for, best first, when none is asked for."""
+
+_OCR_PACKAGE = "rapidocr"
+_OCR_PATTERN = {Task.OCR_DET: "*_det_*.onnx", Task.OCR_REC: "*_rec_*.onnx"}
+_MAX_METADATA = 1_000_000
+_MULTIPLE = 32
+
+
+class CatalogueError(Exception):
+    """A model is missing or cannot be used; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkFacts:
+    """What a model file says of itself. Sizes that are known only at run time are not numbers."""
+
+    input_shape: Sequence[int | str | None]
+    output_shape: Sequence[int | str | None]
+    metadata: Mapping[str, str]
+
+
+def find_models(
+    directory: Path | None, *, detect: str | None = None, pose: str | None = None
+) -> dict[Task, Path]:
+    """The model files to use: detection always, pose and OCR where there are any.
+
+    ``detect`` and ``pose`` are names in ``directory``, with or without ``.onnx``, or paths.
+    Raises `CatalogueError`.
+    """
+    directory = directory or Path("models")
+    if not directory.is_dir():
+        raise CatalogueError(
+            f"no models: the folder {directory} does not exist. Set MEDIASERVER_MODELS to a folder with a "
+            f"YOLO detector as ONNX ({_PREFERRED[Task.DETECT][0]}.onnx, for example) and, for pose, "
+            f"{_PREFERRED[Task.POSE][0]}.onnx"
+        )
+    found = {Task.DETECT: _choose(directory, Task.DETECT, detect)}
+    if pose is not None or _preferred(directory, Task.POSE):
+        found[Task.POSE] = _choose(directory, Task.POSE, pose)
+    return found | _ocr_models()
+
+
+def describe(task: Task, path: Path, facts: NetworkFacts) -> tuple[ModelInfo, InputSpec]:
+    """How to feed a model and how to read it. Raises `CatalogueError`."""
+    if task is Task.OCR_DET:
+        # ImageNet's mean and deviation, as PP-OCR's detector was trained with, in BGR order.
+        mean, deviation = (103.53, 116.28, 123.675), (57.375, 57.12, 58.395)
+        spec = InputSpec(None, True, mean, tuple(1 / value for value in deviation))  # type: ignore[arg-type]
+        return ModelInfo(task, path.stem, (), None, None), spec
+    if task is Task.OCR_REC:
+        spec = InputSpec(None, True, (127.5,) * 3, (1 / 127.5,) * 3)
+        return ModelInfo(task, path.stem, _characters(path, facts), None, None), spec
+    try:
+        layout = identify_layout(facts.output_shape, facts.metadata, task)
+    except UnknownHead as exc:
+        raise CatalogueError(f"{path}: {exc}") from exc
+    width, height = _network_size(facts.input_shape)
+    yolox = layout is HeadLayout.YOLOX
+    # YOLOX is trained on unscaled BGR in the top left corner, Ultralytics' models on centred RGB in 0..1.
+    mean, scale = UNSCALED if yolox else UNIT
+    spec = InputSpec(place(width, height, centred=not yolox), yolox, mean, scale)
+    labels = () if task is Task.POSE else _labels(path, facts, layout)
+    return ModelInfo(task, path.stem, labels, layout, spec.placement), spec
+
+
+def _choose(directory: Path, task: Task, wanted: str | None) -> Path:
+    if wanted is not None:
+        for path in (directory / wanted, directory / f"{wanted}.onnx", Path(wanted)):
+            if path.is_file():
+                return path
+        raise CatalogueError(f"no {task} model {wanted!r}: neither in {directory} nor a path to a file")
+    preferred = _preferred(directory, task)
+    if preferred is not None:
+        return preferred
+    others = sorted(path for path in directory.glob("*.onnx") if "pose" not in path.stem)
+    if len(others) == 1:
+        return others[0]
+    names = ", ".join(path.name for path in others) or "nothing"
+    raise CatalogueError(
+        f"no {task} model can be chosen in {directory}: it holds {names}. "
+        f"Set MEDIASERVER_{task.upper()}_MODEL to one"
+    )
+
+
+def _preferred(directory: Path, task: Task) -> Path | None:
+    paths = (directory / f"{name}.onnx" for name in _PREFERRED[task])
+    return next((path for path in paths if path.is_file()), None)
+
+
+def _ocr_models() -> dict[Task, Path]:
+    """The PP-OCR weights that the package carries; it is found, not imported, as importing it is slow."""
+    spec = importlib.util.find_spec(_OCR_PACKAGE)
+    if spec is None or spec.origin is None:
+        return {}
+    folder = Path(spec.origin).parent / "models"
+    found = {task: next(iter(sorted(folder.glob(pattern))), None) for task, pattern in _OCR_PATTERN.items()}
+    return {task: path for task, path in found.items() if path is not None}
+
+
+def _network_size(shape: Sequence[int | str | None]) -> tuple[int, int]:
+    """Width and height of an NCHW input; where it takes any, the frame's, made a multiple of 32."""
+    height, width = shape[2], shape[3]
+    if isinstance(width, int) and isinstance(height, int):
+        return width, height
+    return _rounded_up(FRAME_WIDTH), _rounded_up(FRAME_HEIGHT)
+
+
+def _rounded_up(size: int) -> int:
+    return -(-size // _MULTIPLE) * _MULTIPLE
+
+
+def _labels(path: Path, facts: NetworkFacts, layout: HeadLayout) -> tuple[str, ...]:
+    """From the exporter's metadata, else from a file beside the model, else COCO's when there are 80."""
+    beside = path.with_suffix(".labels.txt")
+    if "names" in facts.metadata:
+        labels = _names(path, facts.metadata["names"])
+    elif beside.is_file():
+        labels = tuple(beside.read_text().split("\n")[:_MAX_METADATA])
+        labels = tuple(label.strip() for label in labels if label.strip())
+    elif _class_count(facts, layout) == len(COCO_LABELS):
+        labels = COCO_LABELS
+    else:
+        raise CatalogueError(f"{path}: class names are unknown; write them to {beside}, one a line")
+    count = _class_count(facts, layout)
+    if count is not None and count != len(labels):
+        raise CatalogueError(f"{path}: {len(labels)} class names for {count} classes")
+    return labels
+
+
+def _class_count(facts: NetworkFacts, layout: HeadLayout) -> int | None:
+    rows, columns = facts.output_shape[1:]
+    if layout is HeadLayout.YOLOX and isinstance(columns, int):
+        return columns - 5
+    if layout is HeadLayout.ULTRALYTICS_DETECT and isinstance(rows, int):
+        return rows - 4
+    return None
+
+
+def _names(path: Path, text: str) -> tuple[str, ...]:
+    """Ultralytics writes a Python dict or list: {0: 'person', 1: 'bicycle'}."""
+    try:
+        names = ast.literal_eval(text[:_MAX_METADATA])
+        return tuple(str(names[index]) for index in range(len(names)))
+    except (ValueError, SyntaxError, KeyError, TypeError, MemoryError, RecursionError) as exc:
+        raise CatalogueError(f"{path}: the class names in its metadata cannot be read") from exc
+
+
+def _characters(path: Path, facts: NetworkFacts) -> tuple[str, ...]:
+    """The recogniser's classes: the CTC blank, the dictionary in its metadata, a space."""
+    text = facts.metadata.get("character")
+    if text is None:
+        raise CatalogueError(f"{path}: has no dictionary in its metadata")
+    return ("", *text[:_MAX_METADATA].removesuffix("\n").split("\n"), " ")

@@ -1,0 +1,209 @@
+"""The engine inside this process: ONNX Runtime on the CPU. The only file that knows ONNX Runtime."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from inference.catalogue import CatalogueError, NetworkFacts, describe
+from inference.engine import EngineObserver, EngineOverloaded, ModelFailed, ModelInfo, ModelNotLoaded, Task
+from inference.preprocess import InputSpec, to_tensor
+from inference.types import Floats
+
+_MAX_BATCH = 8
+_MAX_WAITING = 64
+_NICENESS = 5
+"""Inference yields the processor to the event loop and the decoders, which need it for moments only."""
+
+_YOLO = (Task.DETECT, Task.POSE)
+
+
+@dataclass(slots=True)
+class _Request:
+    images: NDArray[np.uint8]
+    done: asyncio.Future[Floats]
+
+
+@dataclass(slots=True)
+class _Model:
+    session: onnxruntime.InferenceSession
+    info: ModelInfo
+    spec: InputSpec
+    max_batch: int
+    waiting: deque[_Request] = field(default_factory=deque)
+    run: asyncio.Task[None] | None = None
+
+    def next_batch(self) -> list[_Request]:
+        """Takes the oldest request and those of the same shape behind it, as many as fit in one run."""
+        while self.waiting and self.waiting[0].done.done():
+            self.waiting.popleft()
+        batch: list[_Request] = []
+        size = 0
+        while self.waiting:
+            request = self.waiting[0]
+            if request.done.done():
+                self.waiting.popleft()
+                continue
+            fits = not batch or (
+                request.images.shape[1:] == batch[0].images.shape[1:]
+                and size + len(request.images) <= self.max_batch
+            )
+            if not fits:
+                break
+            batch.append(self.waiting.popleft())
+            size += len(request.images)
+        return batch
+
+    def infer(self, images: NDArray[np.uint8]) -> Floats:
+        """One run, or one an image where the network's batch is fixed; blocking."""
+        tensor = to_tensor(images, self.spec)
+        name = self.session.get_inputs()[0].name
+        parts = [tensor] if self.max_batch > 1 else list(tensor[:, np.newaxis])
+        outputs = [np.asarray(self.session.run(None, {name: part})[0], np.float32) for part in parts]
+        return outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
+
+
+class EmbeddedEngine:
+    """Implements `inference.engine.Engine`.
+
+    One run at a time for each model: requests that come meanwhile, of whatever session, make the next
+    batch. Detection and pose run side by side, each with half of the threads. OCR has one thread of
+    its own, so that it never makes detection wait.
+    """
+
+    def __init__(self, threads: int = 0, observer: EngineObserver | None = None) -> None:
+        threads = threads or len(os.sched_getaffinity(0))
+        self._threads_a_run = max(1, threads // len(_YOLO))
+        self._observer = observer
+        self._models: dict[Task, _Model] = {}
+        self._closed = False
+        self._yolo = ThreadPoolExecutor(len(_YOLO), "inference", initializer=_yield_to_others)
+        self._ocr = ThreadPoolExecutor(1, "ocr-inference", initializer=_yield_to_others)
+
+    @classmethod
+    async def open(
+        cls, files: Mapping[Task, Path], *, threads: int = 0, observer: EngineObserver | None = None
+    ) -> EmbeddedEngine:
+        """Loads models off the event loop; ``threads`` 0 means one a processor.
+
+        Raises `inference.catalogue.CatalogueError`.
+        """
+        engine = cls(threads, observer)
+        loop = asyncio.get_running_loop()
+        try:
+            for task, path in files.items():
+                # On the thread pool, so that ONNX Runtime's own threads inherit its low priority.
+                engine._models[task] = await loop.run_in_executor(
+                    engine._executor(task), _load, task, path, engine._threads_a_run
+                )
+        except BaseException:
+            await engine.close()
+            raise
+        return engine
+
+    @property
+    def models(self) -> Mapping[Task, ModelInfo]:
+        """Models that are loaded."""
+        return {task: model.info for task, model in self._models.items()}
+
+    async def infer(self, task: Task, images: NDArray[np.uint8]) -> Floats:
+        """As `inference.engine.Engine.infer`."""
+        model = self._models.get(task)
+        if model is None or self._closed:
+            raise ModelNotLoaded(f"no model for {task}")
+        if len(model.waiting) >= _MAX_WAITING:
+            raise EngineOverloaded(f"{len(model.waiting)} requests are waiting for {task}")
+        request = _Request(images, asyncio.get_running_loop().create_future())
+        model.waiting.append(request)
+        if model.run is None:
+            model.run = asyncio.create_task(self._run(task, model), name=f"{task}-batches")
+        return await request.done
+
+    async def close(self) -> None:
+        """As `inference.engine.Engine.close`."""
+        self._closed = True
+        runs = [model.run for model in self._models.values() if model.run is not None]
+        if runs:
+            await asyncio.wait(runs)
+        for executor in (self._yolo, self._ocr):
+            await asyncio.to_thread(executor.shutdown)
+        self._models.clear()
+
+    async def _run(self, task: Task, model: _Model) -> None:
+        """Runs batches until nothing waits."""
+        try:
+            while batch := model.next_batch():
+                await self._run_batch(task, model, batch)
+        finally:
+            model.run = None
+
+    async def _run_batch(self, task: Task, model: _Model, batch: list[_Request]) -> None:
+        sizes = [len(request.images) for request in batch]
+        images = batch[0].images if len(batch) == 1 else np.concatenate([item.images for item in batch])
+        began = time.perf_counter()
+        try:
+            output = await asyncio.get_running_loop().run_in_executor(
+                self._executor(task), model.infer, images
+            )
+        except Exception as exc:  # noqa: BLE001 - ONNX Runtime's errors share no base class
+            for request in batch:
+                if not request.done.done():
+                    request.done.set_exception(ModelFailed(f"{model.info.name}: {str(exc)[:200]}"))
+            if self._observer is not None:
+                self._observer.batch_failed(task, sum(sizes))
+            return
+        if self._observer is not None:
+            self._observer.batch_done(task, sum(sizes), time.perf_counter() - began)
+        parts = np.split(output, np.cumsum(sizes)[:-1])
+        for request, part in zip(batch, parts, strict=True):
+            if not request.done.done():
+                request.done.set_result(part)
+
+    def _executor(self, task: Task) -> ThreadPoolExecutor:
+        return self._yolo if task in _YOLO else self._ocr
+
+
+def _load(task: Task, path: Path, threads: int) -> _Model:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads if task in _YOLO else 1
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    # Threads that spin between runs would take the processor from everything else.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # OCR's pictures come in many sizes; an arena would keep the most that each ever needed.
+    options.enable_cpu_mem_arena = task in _YOLO
+    try:
+        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as exc:
+        raise CatalogueError(f"{path}: ONNX Runtime cannot load it: {str(exc)[:200]}") from exc
+    facts = _facts(path, session)
+    info, spec = describe(task, path, facts)
+    batch = facts.input_shape[0]
+    return _Model(session, info, spec, max_batch=batch if isinstance(batch, int) else _MAX_BATCH)
+
+
+def _facts(path: Path, session: Any) -> NetworkFacts:
+    entry = session.get_inputs()[0]
+    if len(entry.shape) != 4 or entry.type != "tensor(float)":
+        raise CatalogueError(
+            f"{path}: its input is {entry.type} {entry.shape}; float32 [batch, 3, H, W] is taken"
+        )
+    return NetworkFacts(
+        entry.shape, session.get_outputs()[0].shape, session.get_modelmeta().custom_metadata_map
+    )
+
+
+def _yield_to_others() -> None:
+    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)

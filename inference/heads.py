@@ -1,0 +1,167 @@
+"""From raw YOLO heads to boxes, scores, classes and keypoints, in pixels of the 320×240 canvas."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inference.engine import HeadLayout, ModelInfo, Placement, Task
+from inference.nms import keep_best
+from inference.types import Floats
+
+KEYPOINTS = 17
+_MAX_RESULTS = 100
+_MAX_CANDIDATES = 300
+"""Boxes that go into non-maximum suppression: the best ones. Bounds its cost in a crowded picture."""
+_MAX_IOU = 0.5
+_YOLOX_STRIDES = (8, 16, 32)
+
+
+class UnknownHead(ValueError):
+    """A model output that is none of the layouts of `HeadLayout`; the message names its shape."""
+
+
+@dataclass(frozen=True, slots=True)
+class DecodedDetections:
+    """n objects, best first: ``boxes`` float32 [n, 4] x, y, width, height in canvas pixels, ``scores``
+    float32 [n], ``classes`` [n] indices into the model's labels."""
+
+    boxes: Floats
+    scores: Floats
+    classes: NDArray[np.intp]
+
+
+@dataclass(frozen=True, slots=True)
+class DecodedPoses:
+    """n persons, best first: ``boxes`` and ``scores`` as in `DecodedDetections`, ``keypoints`` float32
+    [n, 17, 3] x, y in canvas pixels and a score in 0..1."""
+
+    boxes: Floats
+    scores: Floats
+    keypoints: Floats
+
+
+def identify_layout(shape: Sequence[int | str | None], metadata: Mapping[str, str], task: Task) -> HeadLayout:
+    """Tells the layout by the output's shape [batch, a, b], where sizes known only at run time are not
+    numbers, and by the exporter's metadata. Raises `UnknownHead`.
+    """
+    if len(shape) == 3:
+        rows, columns = (size if isinstance(size, int) else None for size in shape[1:])
+        if task is Task.POSE:
+            if rows == 5 + 3 * KEYPOINTS:
+                return HeadLayout.ULTRALYTICS_POSE
+            if columns == 6 + 3 * KEYPOINTS:
+                return HeadLayout.END_TO_END
+        elif columns == 6:
+            return HeadLayout.END_TO_END
+        elif columns is not None and columns > 5 and (rows is None or rows > columns):
+            return HeadLayout.YOLOX
+        elif rows is not None and rows > 4 and ("names" in metadata or columns is None or columns > rows):
+            return HeadLayout.ULTRALYTICS_DETECT
+    raise UnknownHead(
+        f"output {list(shape)} is no {task} head that is known: YOLOX [batch, N, 5 + classes], "
+        f"Ultralytics detect [batch, 4 + classes, N] or pose [batch, 56, N], or end-to-end [batch, N, 6] "
+        f"or [batch, N, 57]"
+    )
+
+
+def decode_detections(head: Floats, info: ModelInfo, threshold: float) -> DecodedDetections:
+    """Decodes one item of a detector's output (no batch axis); scores below ``threshold`` are left out."""
+    placement = _placement(info)
+    if info.layout is HeadLayout.END_TO_END:
+        rows = _best_rows(head, head[:, 4], threshold)
+        return DecodedDetections(
+            _to_canvas(_from_corners(rows[:, :4]), placement), rows[:, 4], rows[:, 5].astype(np.intp)
+        )
+    if info.layout is HeadLayout.YOLOX:
+        rows, scores, classes = _yolox_candidates(head, placement, threshold)
+    else:
+        rows, scores, classes = _ultralytics_candidates(head, threshold)
+    boxes = _to_canvas(_from_centres(rows), placement)
+    kept = keep_best(boxes, scores, classes, _MAX_IOU, _MAX_RESULTS)
+    return DecodedDetections(boxes[kept], scores[kept], classes[kept])
+
+
+def decode_poses(head: Floats, info: ModelInfo, threshold: float) -> DecodedPoses:
+    """Decodes one item of a pose model's output (no batch axis); as `decode_detections`."""
+    placement = _placement(info)
+    if info.layout is HeadLayout.END_TO_END:
+        rows = _best_rows(head, head[:, 4], threshold)
+        boxes, scores, points = _from_corners(rows[:, :4]), rows[:, 4], rows[:, 6:]
+        kept = np.arange(len(rows))
+    else:
+        found = np.flatnonzero(head[4] >= threshold)
+        rows = head[:, _best(found, head[4, found])].T
+        boxes, scores, points = _from_centres(rows[:, :4]), rows[:, 4], rows[:, 5:]
+        kept = keep_best(boxes, scores, np.zeros(len(rows), np.intp), _MAX_IOU, _MAX_RESULTS)
+    keypoints = points[kept].reshape(-1, KEYPOINTS, 3).copy()
+    keypoints[..., 0] = (keypoints[..., 0] - placement.left) / placement.scale
+    keypoints[..., 1] = (keypoints[..., 1] - placement.top) / placement.scale
+    return DecodedPoses(_to_canvas(boxes[kept], placement), scores[kept], keypoints)
+
+
+def _placement(info: ModelInfo) -> Placement:
+    if info.placement is None:
+        raise ValueError(f"{info.name} is not a YOLO model")
+    return info.placement
+
+
+def _yolox_candidates(
+    head: Floats, placement: Placement, threshold: float
+) -> tuple[Floats, Floats, NDArray[np.intp]]:
+    """Grid decoding of Ge et al., "YOLOX", 2021: centre = (cell + offset) · stride, size = exp · stride."""
+    likely = np.flatnonzero(head[:, 4] >= threshold)  # score = objectness · class, so at most this
+    scores = head[likely, 4:5] * head[likely, 5:]
+    classes = scores.argmax(axis=1)
+    best = scores[np.arange(len(likely)), classes]
+    kept = _best(np.flatnonzero(best >= threshold), best[best >= threshold])
+    rows = head[likely[kept], :4]
+    grid = _yolox_grid(placement.width, placement.height)[likely[kept]]
+    centres = (rows[:, :2] + grid[:, :2]) * grid[:, 2:]
+    sizes = np.exp(rows[:, 2:4]) * grid[:, 2:]
+    return np.concatenate((centres, sizes), axis=1), best[kept], classes[kept]
+
+
+@lru_cache(maxsize=8)
+def _yolox_grid(width: int, height: int) -> Floats:
+    """[N, 3]: column, row and stride of each anchor."""
+    cells = []
+    for stride in _YOLOX_STRIDES:
+        row, column = np.mgrid[: height // stride, : width // stride]
+        cells.append(np.stack((column.ravel(), row.ravel(), np.full(row.size, stride)), axis=1))
+    return np.concatenate(cells).astype(np.float32)
+
+
+def _ultralytics_candidates(head: Floats, threshold: float) -> tuple[Floats, Floats, NDArray[np.intp]]:
+    scores = head[4:].max(axis=0)
+    found = np.flatnonzero(scores >= threshold)
+    kept = _best(found, scores[found])
+    return head[:4, kept].T, scores[kept], head[4:, kept].argmax(axis=0)
+
+
+def _best(indices: NDArray[np.intp], scores: Floats) -> NDArray[np.intp]:
+    """Those of ``indices`` with the best scores, at most `_MAX_CANDIDATES`."""
+    if len(indices) <= _MAX_CANDIDATES:
+        return indices
+    return indices[np.argpartition(-scores, _MAX_CANDIDATES)[:_MAX_CANDIDATES]]
+
+
+def _best_rows(head: Floats, scores: Floats, threshold: float) -> Floats:
+    rows = head[scores >= threshold]
+    return rows[np.argsort(-rows[:, 4], kind="stable")][:_MAX_RESULTS]
+
+
+def _from_centres(rows: Floats) -> Floats:
+    return np.concatenate((rows[:, :2] - rows[:, 2:] / 2, rows[:, 2:]), axis=1)
+
+
+def _from_corners(rows: Floats) -> Floats:
+    return np.concatenate((rows[:, :2], rows[:, 2:] - rows[:, :2]), axis=1)
+
+
+def _to_canvas(boxes: Floats, placement: Placement) -> Floats:
+    return np.asarray((boxes - (placement.left, placement.top, 0, 0)) / placement.scale, np.float32)

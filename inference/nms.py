@@ -1,0 +1,38 @@
+"""Non-maximum suppression."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inference.types import Floats
+
+
+def keep_best(
+    boxes: Floats, scores: Floats, classes: NDArray[np.intp], max_iou: float, most: int
+) -> NDArray[np.intp]:
+    """Indices of the boxes to keep, best first, at most ``most``.
+
+    A box goes when one with a better score and the same class overlaps it by more than ``max_iou``.
+    ``boxes`` is [n, 4] x, y, width, height; n should be a few hundred at most (the overlaps are n²).
+    """
+    order = np.argsort(-scores, kind="stable")
+    boxes, classes = boxes[order], classes[order]
+    top_left, bottom_right = boxes[:, :2], boxes[:, :2] + boxes[:, 2:]
+    shared = np.prod(
+        np.clip(
+            np.minimum(bottom_right[:, None], bottom_right) - np.maximum(top_left[:, None], top_left), 0, None
+        ),
+        axis=2,
+    )
+    area = np.prod(boxes[:, 2:], axis=1)
+    rivals = (shared > max_iou * (area[:, None] + area - shared)) & (classes[:, None] == classes)
+    kept: list[int] = []
+    gone = np.zeros(len(order), np.bool_)
+    for index in range(len(order)):
+        if not gone[index]:
+            kept.append(index)
+            if len(kept) == most:
+                break
+            gone |= rivals[index]
+    return order[kept]

@@ -1,0 +1,245 @@
+"""What happens to one frame: flow ∥ detect ∥ pose → tracking → OCR when triggered → result."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Any, TypeAlias, TypeVar
+
+import numpy as np
+
+from inference.engine import Engine, EngineError, Task
+from inference.flow import FlowEstimator, FlowField
+from inference.heads import DecodedDetections, DecodedPoses, decode_detections, decode_poses
+from inference.letterbox import Letterbox
+from inference.ocr import read_text
+from inference.ocr_trigger import MotionGauge, OcrReason, OcrTrigger, OcrTriggerConfig
+from inference.tracker import Tracker
+from inference.types import Detection, FrameIdentity, Image, PipelineResult, Pose, Text
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One frame, ready for inference.
+
+    ``canvas`` is uint8 [240, 320, 3] RGB, the frame letterboxed as ``letterbox`` says. ``full_size`` makes
+    the RGB picture in the size that was sent; it blocks, so it is called on an executor only.
+    """
+
+    identity: FrameIdentity
+    canvas: Image
+    letterbox: Letterbox
+    full_size: Callable[[], Image]
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineOptions:
+    """What is on. ``ocr_labels``, ``ocr_on_settle`` and ``ocr_min_interval_s`` as in `OcrTriggerConfig`."""
+
+    detect: bool = True
+    pose: bool = True
+    ocr: bool = False
+    flow: bool = False
+    detect_threshold: float = 0.35
+    pose_threshold: float = 0.35
+    ocr_labels: frozenset[str] = frozenset()
+    ocr_on_settle: bool = True
+    ocr_min_interval_s: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class TextsFound:
+    """One OCR run: the frame it read, why, and what it found."""
+
+    frame: Frame
+    reason: OcrReason
+    texts: tuple[Text, ...]
+
+
+OnTexts: TypeAlias = Callable[[TextsFound], Awaitable[None]]
+
+
+class Pipeline:
+    """The pipeline of one session. Frames come one at a time; OCR goes on beside them, one run at a time."""
+
+    def __init__(self, engine: Engine, options: PipelineOptions, executor: Executor) -> None:
+        self.options = options
+        self._engine = engine
+        self._executor = executor
+        self._tracker = Tracker()
+        self._flow = FlowEstimator()
+        self._motion_gauge = MotionGauge()
+        self._ocr_trigger = OcrTrigger(_trigger_config(options))
+        self._ocr: asyncio.Task[None] | None = None
+        self._new_texts: tuple[Text, ...] | None = None
+        self._ocr_failure: str | None = None
+
+    def configure(self, options: PipelineOptions) -> None:
+        """Takes effect with the next frame."""
+        self.options = options
+        self._ocr_trigger.configure(_trigger_config(options))
+
+    def request_ocr(self) -> None:
+        """OCR on the next frame, or as soon as the minimum interval allows; also when OCR is off."""
+        self._ocr_trigger.request()
+
+    async def infer(self, frame: Frame, on_texts: OnTexts) -> PipelineResult:
+        """Runs what is on and returns what was found in ``frame``.
+
+        ``texts`` are those of an OCR run that ended since the last call; ``on_texts`` gets them as soon as
+        that run ends. A model that fails makes its stage ``None`` and is named in ``failures``. Raises
+        what ``on_texts`` raised.
+        """
+        self._collect_ocr()
+        stages = _Stages()
+        options = self.options
+        async with asyncio.TaskGroup() as group:
+            detect = group.create_task(stages.run("detect", self._detect(frame))) if options.detect else None
+            pose = group.create_task(stages.run("pose", self._pose(frame))) if options.pose else None
+            flow = group.create_task(stages.run("flow", self._measure_flow(frame))) if options.flow else None
+            motion = group.create_task(self._on_executor(self._motion_gauge.update, frame.canvas))
+        detections, poses = self._track(
+            frame,
+            detect.result() if detect else None,
+            pose.result() if pose else None,
+            flow.result() if flow else None,
+        )
+        self._consider_ocr(frame, detections or (), motion.result(), on_texts)
+        if self._ocr_failure is not None:
+            stages.failures["ocr"], self._ocr_failure = self._ocr_failure, None
+        texts, self._new_texts = self._new_texts, None
+        field = flow.result() if flow else None
+        return PipelineResult(
+            detections=detections,
+            poses=poses,
+            texts=texts,
+            motion=field.global_motion() if field else None,
+            timing_ms=stages.timing_ms,
+            failures=stages.failures,
+        )
+
+    async def stop(self) -> None:
+        """Cancels an OCR run in progress; the pipeline can go on later."""
+        if self._ocr is not None:
+            task, self._ocr = self._ocr, None
+            task.cancel()
+            await asyncio.wait([task])
+
+    # --- stages ---
+
+    async def _detect(self, frame: Frame) -> DecodedDetections:
+        head = await self._engine.infer(Task.DETECT, frame.canvas[np.newaxis])
+        info = self._engine.models[Task.DETECT]
+        return await self._on_executor(decode_detections, head[0], info, self.options.detect_threshold)
+
+    async def _pose(self, frame: Frame) -> DecodedPoses:
+        head = await self._engine.infer(Task.POSE, frame.canvas[np.newaxis])
+        info = self._engine.models[Task.POSE]
+        return await self._on_executor(decode_poses, head[0], info, self.options.pose_threshold)
+
+    async def _measure_flow(self, frame: Frame) -> FlowField | None:
+        box = frame.letterbox
+        picture = frame.canvas[box.top : box.top + box.height, box.left : box.left + box.width]
+        return await self._on_executor(self._flow.update, picture, frame.identity.pts_ms / 1000.0)
+
+    def _track(
+        self,
+        frame: Frame,
+        found: DecodedDetections | None,
+        people: DecodedPoses | None,
+        flow: FlowField | None,
+    ) -> tuple[tuple[Detection, ...] | None, tuple[Pose, ...] | None]:
+        """Puts ids on everything and everything into coordinates of the frame that was sent."""
+        to_frame = frame.letterbox
+        boxes = to_frame.boxes_to_frame(found.boxes) if found else _NO_BOXES
+        labels = [self._engine.models[Task.DETECT].labels[index] for index in found.classes] if found else []
+        pose_boxes = to_frame.boxes_to_frame(people.boxes) if people else _NO_BOXES
+        ids, pose_ids = self._tracker.update(frame.identity.pts_ms / 1000.0, boxes, labels, pose_boxes)
+        detections = poses = None
+        if found is not None:
+            detections = tuple(
+                Detection(label, score, box, track_id, flow.velocity_in(box) if flow else None)
+                for label, score, box, track_id in zip(
+                    labels, found.scores.tolist(), map(tuple, boxes.tolist()), ids, strict=True
+                )
+            )
+        if people is not None:
+            keypoints = to_frame.points_to_frame(people.keypoints)
+            poses = tuple(
+                Pose(score, box, tuple(map(tuple, points)), track_id)
+                for score, box, points, track_id in zip(
+                    people.scores.tolist(),
+                    map(tuple, pose_boxes.tolist()),
+                    keypoints.tolist(),
+                    pose_ids,
+                    strict=True,
+                )
+            )
+        return detections, poses
+
+    # --- OCR ---
+
+    def _consider_ocr(
+        self, frame: Frame, detections: tuple[Detection, ...], motion: float, on_texts: OnTexts
+    ) -> None:
+        if not (Task.OCR_DET in self._engine.models and Task.OCR_REC in self._engine.models):
+            return
+        now = time.monotonic()
+        reason = self._ocr_trigger.observe(now, {item.label for item in detections}, motion)
+        if reason is not None:
+            self._ocr_trigger.started(now)
+            self._ocr = asyncio.create_task(self._read(frame, reason, on_texts), name="ocr")
+
+    async def _read(self, frame: Frame, reason: OcrReason, on_texts: OnTexts) -> None:
+        try:
+            picture = await self._on_executor(frame.full_size)
+            texts = await read_text(self._engine, picture, self._executor)
+        except EngineError as exc:
+            self._ocr_failure = str(exc)
+            return
+        finally:
+            self._ocr_trigger.finished()
+        self._new_texts = texts
+        await on_texts(TextsFound(frame, reason, texts))
+
+    def _collect_ocr(self) -> None:
+        if self._ocr is not None and self._ocr.done():
+            task, self._ocr = self._ocr, None
+            task.result()
+
+    async def _on_executor(self, work: Callable[..., T], *arguments: Any) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._executor, work, *arguments)
+
+
+class _Stages:
+    """Times the stages of one frame, and keeps the failure of one from the others."""
+
+    def __init__(self) -> None:
+        self.timing_ms: dict[str, float] = {}
+        self.failures: dict[str, str] = {}
+
+    async def run(self, name: str, work: Coroutine[Any, Any, T]) -> T | None:
+        began = time.perf_counter()
+        try:
+            return await work
+        except EngineError as exc:
+            self.failures[name] = str(exc)
+            return None
+        finally:
+            self.timing_ms[name] = (time.perf_counter() - began) * 1000.0
+
+
+_NO_BOXES = np.empty((0, 4), np.float32)
+
+
+def _trigger_config(options: PipelineOptions) -> OcrTriggerConfig:
+    return OcrTriggerConfig(
+        labels=options.ocr_labels if options.ocr else frozenset(),
+        on_settle=options.ocr and options.ocr_on_settle,
+        min_interval_s=options.ocr_min_interval_s,
+    )

@@ -1,0 +1,319 @@
+"""One client on one socket, from ``hello`` to ``closing``."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Coroutine
+from typing import Any
+
+from aiortc import RTCDataChannel
+
+from mediaserver.jpeg import JpegError, parse_jpeg
+from mediaserver.peer import Peer
+from mediaserver.pipeline_config import available_models, configured, default_options
+from mediaserver.results import ResultSender
+from mediaserver.session import Inference, Session
+from mediaserver.sessions import Sessions
+from signaling.messages import (
+    MAX_JPEG_BYTES,
+    MAX_TEXT_BYTES,
+    PROTOCOL_VERSION,
+    Answer,
+    Bye,
+    Candidate,
+    ClientMessage,
+    Closing,
+    Configure,
+    EndReason,
+    Error,
+    ErrorCode,
+    Event,
+    Hello,
+    Limits,
+    Offer,
+    Ping,
+    Pong,
+    ProtocolError,
+    Report,
+    Result,
+    ServerMessage,
+    Trigger,
+    Welcome,
+)
+from signaling.negotiation import Negotiation
+from signaling.rate_limit import RateLimit
+from signaling.websocket import SignalingSocket, SocketClosed
+
+_HELLO_TIMEOUT_S = 5.0
+_WATCH_INTERVAL_S = 0.25
+_ERRORS_PER_S, _ERROR_BURST = 1.0, 20.0
+
+_RETRY_AFTER_S: dict[EndReason, float | None] = {
+    EndReason.BYE: None,
+    EndReason.PROTOCOL_ERROR: None,
+    EndReason.UNAUTHORIZED: None,
+    EndReason.REPLACED: None,
+    EndReason.SERVER_SHUTDOWN: 2.0,
+    EndReason.INTERNAL_ERROR: 1.0,
+}
+"""When a client may try again; at once for the reasons that are not here, never for ``None``."""
+
+_FINAL = frozenset(
+    {EndReason.BYE, EndReason.UNAUTHORIZED, EndReason.SERVER_SHUTDOWN, EndReason.PROTOCOL_ERROR}
+)
+"""Ends after which the session cannot be resumed."""
+
+logger = logging.getLogger(__name__)
+
+
+class Connection:
+    """Reads messages, runs the session and its peer, watches liveness. Owns every task it starts."""
+
+    def __init__(self, socket: SignalingSocket, inference: Inference, sessions: Sessions) -> None:
+        self._socket = socket
+        self._inference = inference
+        self._sessions = sessions
+        self._settings = inference.settings
+        self._metrics = inference.metrics
+        self._negotiation = Negotiation()
+        self._error_limit = RateLimit(_ERRORS_PER_S, _ERROR_BURST)
+        self._ended: asyncio.Future[EndReason] = asyncio.get_running_loop().create_future()
+        self._tasks: asyncio.TaskGroup | None = None
+        self._running: list[asyncio.Task[None]] = []
+        self._began = time.monotonic()
+        self._last_jpeg_at: float | None = None
+        self._session: Session | None = None
+        self._peer: Peer | None = None
+        self._results: ResultSender | None = None
+
+    def end(self, reason: EndReason) -> None:
+        """Asks the connection to end; the first reason stands."""
+        if not self._ended.done():
+            self._ended.set_result(reason)
+
+    async def run(self) -> None:
+        """Serves the client until one side ends it; everything is released when this returns."""
+        reason = EndReason.INTERNAL_ERROR
+        try:
+            async with asyncio.TaskGroup() as self._tasks:
+                self._start(self._read())
+                self._start(self._watch())
+                reason = await self._ended
+                for task in self._running:
+                    task.cancel()
+        finally:
+            await self._release(reason)
+
+    # --- output: `mediaserver.session.Outlet` ---
+
+    async def send(self, message: ServerMessage) -> None:
+        """Sends what must arrive."""
+        await self._socket.send(message)
+
+    async def send_result(self, result: Result) -> bool:
+        """Sends what may be lost; false when it was dropped."""
+        assert self._results is not None, "a session runs only after hello"
+        channel = await self._results.send(result)
+        if channel is None:
+            return False
+        self._metrics.results_sent.labels(channel).inc()
+        return True
+
+    # --- tasks ---
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        assert self._tasks is not None
+        self._running.append(self._tasks.create_task(self._guarded(work)))
+
+    async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
+        """An error in one task ends this connection with a reason, and nothing else."""
+        try:
+            await work
+        except SocketClosed as exc:
+            self.end(exc.reason)
+        except Exception:
+            logger.exception("connection failed")
+            self.end(EndReason.INTERNAL_ERROR)
+
+    async def _read(self) -> None:
+        while not self._ended.done():
+            try:
+                message = await self._socket.receive()
+                if isinstance(message, bytes):
+                    self._take_jpeg(message)
+                else:
+                    self._negotiation.receive(message)
+                    await self._handle(message)
+            except ProtocolError as exc:
+                await self._refuse(exc)
+
+    async def _watch(self) -> None:
+        """Liveness of our own: aioice takes about 30 s to notice a dead peer."""
+        while True:
+            await asyncio.sleep(_WATCH_INTERVAL_S)
+            now = time.monotonic()
+            last_media_at = self._last_media_at()
+            if self._session is None:
+                if now - self._began > _HELLO_TIMEOUT_S:
+                    self.end(EndReason.HELLO_TIMEOUT)
+            elif last_media_at is None:
+                if now - self._began > self._settings.no_media_timeout_s:
+                    self.end(EndReason.NO_MEDIA)
+            elif now - last_media_at > self._settings.liveness_timeout_s:
+                self.end(EndReason.MEDIA_TIMEOUT)
+
+    def _last_media_at(self) -> float | None:
+        times = [self._last_jpeg_at]
+        if self._peer is not None and self._peer.receiver is not None:
+            times.append(self._peer.receiver.stats.last_packet)
+        return max((at for at in times if at is not None), default=None)
+
+    # --- input ---
+
+    async def _handle(self, message: ClientMessage) -> None:
+        match message:
+            case Hello():
+                await self._welcome(message)
+            case Offer():
+                await self._answer(message)
+            case Candidate():
+                assert self._peer is not None, "the negotiation lets candidates in only after an answer"
+                await self._peer.add_candidate(message.candidate)
+            case Configure():
+                self._configure(message)
+            case Trigger():
+                self._request_ocr()
+            case Ping():
+                await self.send(Pong(message.id, time.time() * 1000.0))
+            case Report():
+                self._observe(message)
+            case Bye():
+                self.end(EndReason.BYE)
+
+    async def _welcome(self, hello: Hello) -> None:
+        models = self._inference.engine.models
+        session = self._sessions.resume(hello.resume, self._replaced) if hello.resume else None
+        resumed = session is not None
+        if session is None:
+            session = Session(self._inference, default_options(self._settings, models))
+            self._sessions.add(session, self._replaced)
+        self._session = session
+        self._results = ResultSender(self._socket, hello.channel)
+        (self._metrics.sessions_resumed if resumed else self._metrics.sessions_started).inc()
+        await self.send(
+            Welcome(
+                protocol=PROTOCOL_VERSION,
+                session=session.id,
+                resume_token=session.resume_token,
+                resumed=resumed,
+                ice_servers=[],
+                limits=Limits(
+                    max_text_bytes=MAX_TEXT_BYTES,
+                    max_jpeg_bytes=MAX_JPEG_BYTES,
+                    liveness_timeout_s=self._settings.liveness_timeout_s,
+                    resume_window_s=self._settings.resume_window_s,
+                ),
+                models=available_models(models),
+            )
+        )
+        self._start(session.run(self))
+        session.pipeline.configure(configured(session.pipeline.options, hello.pipeline, models))
+
+    async def _answer(self, offer: Offer) -> None:
+        """Answers with a new peer connection; one of an earlier offer is closed first."""
+        session = self._welcomed()
+        await self._close_peer()
+        self._peer = Peer(
+            executor=self._inference.executor,
+            on_frame=session.sink.put_track_frame,
+            on_results_channel=self._use_data_channel,
+            on_failed=self._media_failed,
+        )
+        try:
+            answer = await self._peer.answer(offer.sdp)
+        except ProtocolError:
+            self._negotiation.refused()
+            await self._close_peer()
+            raise
+        session.sink.start_track()
+        self._negotiation.answered()
+        await self.send(Answer(answer))
+
+    def _configure(self, message: Configure) -> None:
+        pipeline = self._welcomed().pipeline
+        pipeline.configure(configured(pipeline.options, message.pipeline, self._inference.engine.models))
+
+    def _request_ocr(self) -> None:
+        if "ocr" not in available_models(self._inference.engine.models):
+            raise ProtocolError(ErrorCode.MODEL_UNAVAILABLE, "this server has no model for ocr")
+        self._welcomed().pipeline.request_ocr()
+
+    def _take_jpeg(self, data: bytes) -> None:
+        self._negotiation.receive_frame()
+        try:
+            frame = parse_jpeg(data)
+        except JpegError as exc:
+            raise ProtocolError(ErrorCode.BAD_FRAME, str(exc)) from exc
+        self._last_jpeg_at = time.monotonic()
+        self._welcomed().sink.put_jpeg(frame)
+
+    def _observe(self, report: Report) -> None:
+        if report.render_fps is not None:
+            self._metrics.client_render_fps.observe(report.render_fps)
+        if report.result_age_ms is not None:
+            self._metrics.client_result_age.observe(report.result_age_ms / 1000.0)
+
+    def _welcomed(self) -> Session:
+        assert self._session is not None, "the negotiation lets only hello in before this"
+        return self._session
+
+    async def _refuse(self, error: ProtocolError) -> None:
+        self._metrics.protocol_errors.labels(error.code).inc()
+        await self.send(Error(error.code, error.message, error.fatal))
+        if error.fatal or not self._error_limit.allows(time.monotonic()):
+            self.end(EndReason.PROTOCOL_ERROR)
+
+    # --- the peer ---
+
+    def _use_data_channel(self, channel: RTCDataChannel) -> None:
+        assert self._results is not None
+        self._results.use(channel)
+
+    def _media_failed(self) -> None:
+        """The client may go on with JPEG frames, or offer again; if it does neither, liveness ends it."""
+        self._start(self.send(Event("state", state="media_failed")))
+
+    def _replaced(self) -> None:
+        self.end(EndReason.REPLACED)
+
+    async def _close_peer(self) -> None:
+        if self._peer is not None:
+            peer, self._peer = self._peer, None
+            if self._results is not None:
+                self._results.use(None)
+            await peer.close()
+
+    # --- the end ---
+
+    async def _release(self, reason: EndReason) -> None:
+        self._negotiation.close()
+        with contextlib.suppress(SocketClosed):
+            await self._socket.send(Closing(reason, _RETRY_AFTER_S.get(reason, 0.0)))
+        await self._close_peer()
+        await self._socket.close()
+        self._metrics.sessions_ended.labels(reason).inc()
+        session = self._session
+        if session is not None:
+            self._sessions.release(session, self._replaced, resumable=reason not in _FINAL)
+        logger.info(
+            "session %s ended: reason=%s seconds=%.1f frames=%d results=%d dropped=%s",
+            session.id if session else "-",
+            reason,
+            time.monotonic() - self._began,
+            session.sink.received if session else 0,
+            session.results_sent if session else 0,
+            session.dropped if session else {},
+        )

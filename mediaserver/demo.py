@@ -1,0 +1,90 @@
+"""``mediaserver demo``: a server of its own, a clip through it, and then a page to try."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+from rich.console import Console
+
+from mediaserver.client import ClientError
+from mediaserver.replay import ReplayRequest, replay, summary_table
+
+_START_TIMEOUT_S = 120.0
+_STOP_TIMEOUT_S = 10.0
+
+
+async def demo(clip: Path, *, once: bool, console: Console) -> int:
+    """Runs the demo; returns the exit status.
+
+    Raises `mediaserver.client.ClientError`, `mediaserver.clip.ClipError`.
+    """
+    async with _server(console) as (process, url):
+        request = ReplayRequest(
+            clip, url.replace("http", "ws", 1) + "ws/inference", ("detect", "pose", "ocr")
+        )
+        summary = await replay(request, console)
+        console.print(summary_table(summary, clip.name))
+        if summary.results == 0:
+            console.print("[red]no result came back[/]")
+            return 1
+        if once:
+            return 0
+        console.print("Still serving; Ctrl-C ends it. Open this page and show it your camera:")
+        console.print(url)
+        return await process.wait()
+
+
+@contextlib.asynccontextmanager
+async def _server(console: Console) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
+    """A server process, ready, and its address. A process of its own, so that figures are honest."""
+    port = _free_port()
+    url = f"http://127.0.0.1:{port}/"
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "mediaserver", "serve", "--host", "127.0.0.1", "--port", str(port)),
+        env={**os.environ, "MEDIASERVER_LOG_LEVEL": os.environ.get("MEDIASERVER_LOG_LEVEL", "warning")},
+    )
+    try:
+        with console.status("starting the server and loading models"):
+            await _ready(process, url)
+        yield process, url
+    finally:
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.send_signal(signal.SIGTERM)
+            try:
+                async with asyncio.timeout(_STOP_TIMEOUT_S):
+                    await process.wait()
+            except TimeoutError:
+                process.kill()
+                await process.wait()
+
+
+async def _ready(process: asyncio.subprocess.Process, url: str) -> None:
+    try:
+        async with asyncio.timeout(_START_TIMEOUT_S), aiohttp.ClientSession() as http:
+            while process.returncode is None:
+                with contextlib.suppress(aiohttp.ClientError):
+                    async with http.get(f"{url}readyz") as response:
+                        if response.status == 200:
+                            return
+                await asyncio.sleep(0.1)
+    except TimeoutError as exc:
+        raise ClientError(f"the server was not ready within {_START_TIMEOUT_S:g} s") from exc
+    raise ClientError("the server did not start; its words are above")
+
+
+def _free_port() -> int:
+    """8080 where it is free, else any."""
+    for port in (8080, 0):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return int(probe.getsockname()[1])
+    raise ClientError("no free port on 127.0.0.1")

@@ -1,0 +1,140 @@
+"""The end of a session's frame path: whatever the source, one slot, newest frame wins.
+
+A frame is scaled to 320×240 only after it was taken for inference, on an executor thread.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import av
+import numpy as np
+from av.video.reformatter import Interpolation, VideoReformatter
+
+from inference.letterbox import Letterbox
+from inference.pipeline import Frame
+from inference.types import FRAME_HEIGHT, FRAME_WIDTH, FrameIdentity, Image
+from mediaserver.jpeg import JpegFrame, decode_jpeg
+from mediaserver.latest import Latest
+from mediaserver.receiver import ReceivedFrame
+
+_PADDING = 114
+
+
+@dataclass(frozen=True, slots=True)
+class PendingFrame:
+    """A frame in the slot: named, neither scaled nor, for JPEG, decoded. ``arrived`` is `time.monotonic`."""
+
+    identity: FrameIdentity
+    arrived: float
+    picture: av.VideoFrame | JpegFrame
+
+
+class FrameSink:
+    """Takes frames of a WebRTC track or of JPEG messages and keeps the newest.
+
+    ``pts_ms`` counts from the first frame of the session, over changes of the source, and never goes back.
+    """
+
+    def __init__(self) -> None:
+        self._latest: Latest[PendingFrame] = Latest()
+        self._first_frame_at: float | None = None
+        self._track_offset_ms = 0.0
+        self._last_pts_ms = 0.0
+        self.received = 0
+
+    @property
+    def replaced(self) -> int:
+        """Frames that a newer one pushed out before they were inferred."""
+        return self._latest.replaced
+
+    def start_track(self) -> None:
+        """A new track begins: its own time, which starts at zero, goes on from the session's."""
+        self._track_offset_ms = self._elapsed_ms(time.monotonic())
+
+    def put_track_frame(self, frame: ReceivedFrame) -> None:
+        """Takes a decoded frame of the current track."""
+        identity = FrameIdentity(
+            rtp_timestamp=frame.rtp_timestamp,
+            pts_ms=self._forward(self._track_offset_ms + frame.pts_ms),
+            capture_time_ms=frame.capture_time_ms,
+            width=frame.picture.width,
+            height=frame.picture.height,
+        )
+        self._put(PendingFrame(identity, frame.arrived, frame.picture))
+
+    def put_jpeg(self, frame: JpegFrame) -> None:
+        """Takes a JPEG frame that arrived just now."""
+        now = time.monotonic()
+        identity = FrameIdentity(
+            rtp_timestamp=None,
+            pts_ms=self._forward(self._elapsed_ms(now)),
+            capture_time_ms=frame.capture_time_ms,
+            width=frame.width,
+            height=frame.height,
+        )
+        self._put(PendingFrame(identity, now, frame))
+
+    async def filled(self) -> None:
+        """Waits for a frame."""
+        await self._latest.filled()
+
+    def take(self) -> PendingFrame | None:
+        """The newest frame, once."""
+        return self._latest.take()
+
+    def _put(self, frame: PendingFrame) -> None:
+        if self._first_frame_at is None:
+            self._first_frame_at = frame.arrived
+        self.received += 1
+        self._latest.put(frame)
+
+    def _elapsed_ms(self, now: float) -> float:
+        return 0.0 if self._first_frame_at is None else (now - self._first_frame_at) * 1000.0
+
+    def _forward(self, pts_ms: float) -> float:
+        self._last_pts_ms = max(pts_ms, self._last_pts_ms)
+        return self._last_pts_ms
+
+
+class FrameScaler:
+    """Makes the 320×240 letterboxed frame. Keeps swscale's context; one thread at a time."""
+
+    def __init__(self) -> None:
+        self._reformatter = VideoReformatter()
+
+    def prepare(self, pending: PendingFrame) -> Frame:
+        """Decodes where needed and scales; blocking, for an executor. Raises `mediaserver.jpeg.JpegError`.
+
+        The full-size picture stays behind `Frame.full_size` for OCR.
+        """
+        picture = decode_jpeg(pending.picture) if isinstance(pending.picture, JpegFrame) else pending.picture
+        letterbox = Letterbox.fit(pending.identity.width, pending.identity.height)
+        scaled = self._reformatter.reformat(
+            picture,
+            width=letterbox.width,
+            height=letterbox.height,
+            format="rgb24",
+            interpolation=Interpolation.AREA,
+        )
+        return Frame(
+            identity=pending.identity,
+            canvas=_padded(_pixels(scaled), letterbox),
+            letterbox=letterbox,
+            full_size=lambda: _pixels(picture),
+        )
+
+
+def _pixels(picture: av.VideoFrame) -> Image:
+    return np.asarray(picture.to_ndarray(format="rgb24"), np.uint8)
+
+
+def _padded(scaled: Image, letterbox: Letterbox) -> Image:
+    if scaled.shape == (FRAME_HEIGHT, FRAME_WIDTH, 3):
+        return scaled
+    canvas = np.full((FRAME_HEIGHT, FRAME_WIDTH, 3), _PADDING, np.uint8)
+    rows = slice(letterbox.top, letterbox.top + letterbox.height)
+    columns = slice(letterbox.left, letterbox.left + letterbox.width)
+    canvas[rows, columns] = scaled
+    return canvas

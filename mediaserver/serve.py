@@ -1,0 +1,90 @@
+"""``mediaserver serve``: one process from start to SIGTERM."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+
+import uvloop
+from aiohttp import web
+
+from inference.catalogue import CatalogueError, find_models
+from inference.embedded import EmbeddedEngine
+from inference.engine import Engine
+from mediaserver.app import create_app
+from mediaserver.metrics import Metrics
+from mediaserver.server import MediaServer
+from mediaserver.settings import Settings, SettingsError
+
+_HANDLER_SHUTDOWN_S = 0.5
+
+logger = logging.getLogger(__name__)
+
+
+def serve(settings: Settings) -> int:
+    """Runs the server until SIGTERM or SIGINT; returns the exit status.
+
+    Raises `SettingsError` when the address or the models cannot be used.
+    """
+    logging.basicConfig(
+        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    for noisy in ("aioice", "aiortc"):
+        logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.root.level))
+    return uvloop.run(_serve(settings))
+
+
+async def _serve(settings: Settings) -> int:
+    try:
+        models = find_models(settings.models, detect=settings.detect_model, pose=settings.pose_model)
+    except CatalogueError as exc:
+        raise SettingsError(str(exc)) from exc
+
+    async def load_engine(metrics: Metrics) -> Engine:
+        return await EmbeddedEngine.open(models, threads=settings.inference_threads, observer=metrics)
+
+    server = MediaServer(settings, load_engine)
+    async with server.running():
+        runner = web.AppRunner(create_app(server), access_log=None, shutdown_timeout=_HANDLER_SHUTDOWN_S)
+        await runner.setup()
+        try:
+            site = web.TCPSite(runner, settings.host, settings.port)
+            await _listen(site, settings)
+            stopped = await _stop_requested(server)
+            logger.info("stopping")
+            await site.stop()
+            await server.drain()
+        finally:
+            await runner.cleanup()
+    return 0 if stopped else 1
+
+
+async def _listen(site: web.TCPSite, settings: Settings) -> None:
+    try:
+        await site.start()
+    except OSError as exc:
+        raise SettingsError(f"cannot listen on {settings.host}:{settings.port}: {exc.strerror}") from exc
+    logger.info("listening on %s", listening_url(site))
+
+
+def listening_url(site: web.TCPSite) -> str:
+    """The address that a started site really has, also when port 0 was asked for."""
+    assert site._server is not None
+    host, port = site._server.sockets[0].getsockname()[:2]  # type: ignore[attr-defined]
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
+
+
+async def _stop_requested(server: MediaServer) -> bool:
+    """Waits for a signal (true), or for the models to fail (false)."""
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    waiting = [asyncio.create_task(event.wait()) for event in (stop, server.failed)]
+    try:
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in waiting:
+            task.cancel()
+    return stop.is_set()

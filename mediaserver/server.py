@@ -1,0 +1,167 @@
+"""The server without its HTTP surface: what is shared by all connections, and its life from start to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeAlias
+
+import numpy as np
+
+from inference.engine import Engine, Task
+from inference.scheduler import Scheduler
+from inference.types import FRAME_HEIGHT, FRAME_WIDTH
+from mediaserver.connection import Connection
+from mediaserver.event_loop import watch_lag
+from mediaserver.metrics import Metrics
+from mediaserver.session import Inference
+from mediaserver.sessions import Sessions
+from mediaserver.settings import Settings
+from signaling.messages import EndReason
+from signaling.websocket import SignalingSocket
+
+_DRAIN_TIMEOUT_S = 3.0
+_FPS_WINDOW_S = 5.0
+_MAX_RESUMABLE_PER_SESSION = 4
+
+logger = logging.getLogger(__name__)
+
+LoadEngine: TypeAlias = Callable[[Metrics], Awaitable[Engine]]
+
+
+class Readiness(StrEnum):
+    """Whether new connections are taken."""
+
+    LOADING = "loading"
+    """Models are being loaded and tried."""
+    READY = "ready"
+    FAILED = "failed"
+    """The models cannot be used; `MediaServer.failure` says why."""
+    DRAINING = "draining"
+    """The server is stopping."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a connection is not taken now, and when to try again."""
+
+    reason: str
+    retry_after_s: int
+
+
+class MediaServer:
+    """All that connections share. Use `running`; then `connect` serves one socket to its end."""
+
+    def __init__(self, settings: Settings, load_engine: LoadEngine) -> None:
+        self.settings = settings
+        self.metrics = Metrics()
+        self.readiness = Readiness.LOADING
+        self.failure: str | None = None
+        self._load_engine = load_engine
+        self._inference: Inference | None = None
+        self.failed = asyncio.Event()
+        self._places_taken = 0
+        self._connections: dict[Connection, asyncio.Future[None]] = {}
+        self._sessions = Sessions(
+            settings.resume_window_s, _MAX_RESUMABLE_PER_SESSION * settings.max_sessions
+        )
+        self.metrics.sessions_active.set_function(lambda: len(self._connections))
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[MediaServer]:
+        """Loads the models in the background; on leaving ends every connection and frees everything."""
+        with ThreadPoolExecutor(_frame_threads(), thread_name_prefix="frames") as executor:
+            async with asyncio.TaskGroup() as tasks:
+                background = [
+                    tasks.create_task(self._load(executor)),
+                    tasks.create_task(watch_lag(self.metrics.event_loop_lag.observe)),
+                    tasks.create_task(self._measure_fps()),
+                ]
+                try:
+                    yield self
+                finally:
+                    await self.drain()
+                    for task in background:
+                        task.cancel()
+            if self._inference is not None:
+                await self._inference.engine.close()
+
+    def refusal(self) -> Refusal | None:
+        """Why a new connection cannot be taken now, or ``None``."""
+        if self.readiness is not Readiness.READY:
+            return Refusal(self.readiness, retry_after_s=2)
+        if self._places_taken >= self.settings.max_sessions:
+            return Refusal("full", retry_after_s=10)
+        return None
+
+    @contextlib.contextmanager
+    def admission(self) -> Iterator[Refusal | None]:
+        """Holds a place for one connection during the ``with`` block, or says why there is none."""
+        refusal = self.refusal()
+        if refusal is not None:
+            self.metrics.sessions_refused.labels(refusal.reason).inc()
+            yield refusal
+            return
+        self._places_taken += 1
+        try:
+            yield None
+        finally:
+            self._places_taken -= 1
+
+    async def connect(self, socket: SignalingSocket) -> None:
+        """Serves one client to its end."""
+        assert self._inference is not None, "refusal() keeps clients out until the engine is loaded"
+        connection = Connection(socket, self._inference, self._sessions)
+        ended = self._connections[connection] = asyncio.get_running_loop().create_future()
+        try:
+            await connection.run()
+        finally:
+            del self._connections[connection]
+            ended.set_result(None)
+
+    async def drain(self) -> None:
+        """Takes no more connections, and ends those that are open with ``closing``. Idempotent."""
+        self.readiness = Readiness.DRAINING
+        for connection in self._connections:
+            connection.end(EndReason.SERVER_SHUTDOWN)
+        if self._connections:
+            await asyncio.wait(list(self._connections.values()), timeout=_DRAIN_TIMEOUT_S)
+        self._sessions.close()
+
+    async def _load(self, executor: ThreadPoolExecutor) -> None:
+        """Loads the engine and has it infer a test frame, so that ready means ready."""
+        try:
+            engine = await self._load_engine(self.metrics)
+            scheduler = Scheduler(self.settings.max_in_flight)
+            self.metrics.frames_in_flight.set_function(lambda: scheduler.in_flight)
+            self._inference = Inference(engine, scheduler, executor, self.metrics, self.settings)
+            frame = np.full((1, FRAME_HEIGHT, FRAME_WIDTH, 3), 114, np.uint8)
+            for task in (Task.DETECT, Task.POSE):
+                if task in engine.models:
+                    await engine.infer(task, frame)
+        except Exception as exc:  # noqa: BLE001 - whatever it was, the server must say so and not serve
+            self.readiness = Readiness.FAILED
+            self.failure = str(exc)
+            self.failed.set()
+            logger.error("the models cannot be used: %s", exc)
+            return
+        if self.readiness is Readiness.LOADING:
+            self.readiness = Readiness.READY
+            logger.info("ready: %s", ", ".join(f"{task}={info.name}" for task, info in engine.models.items()))
+
+    async def _measure_fps(self) -> None:
+        while True:
+            before = self.metrics.frames_inferred_so_far()
+            await asyncio.sleep(_FPS_WINDOW_S)
+            self.metrics.pipeline_fps.set((self.metrics.frames_inferred_so_far() - before) / _FPS_WINDOW_S)
+
+
+def _frame_threads() -> int:
+    """Decoding and scaling are short and release the GIL; two threads let one session wait for no other."""
+    return max(2, os.cpu_count() or 1)

@@ -1,0 +1,140 @@
+"""What outlives a connection: options, tracker, numbering and counters of one client."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Protocol
+
+from inference.engine import Engine
+from inference.pipeline import Pipeline, PipelineOptions, TextsFound
+from inference.scheduler import Scheduler
+from inference.types import PipelineResult
+from mediaserver.frame_sink import FrameScaler, FrameSink, PendingFrame
+from mediaserver.jpeg import JpegError
+from mediaserver.metrics import Metrics
+from mediaserver.results import frame_info, package, texts_on_wire
+from mediaserver.settings import Settings
+from signaling.messages import Error, ErrorCode, Event, Result, ServerMessage
+from signaling.rate_limit import RateLimit
+
+_FAILURES_PER_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Inference:
+    """What all sessions share to get frames inferred."""
+
+    engine: Engine
+    scheduler: Scheduler
+    executor: Executor
+    metrics: Metrics
+    settings: Settings
+
+
+class Outlet(Protocol):
+    """Where a session's output goes: the connection that it runs on."""
+
+    async def send(self, message: ServerMessage) -> None:
+        """Sends what must arrive."""
+        ...
+
+    async def send_result(self, result: Result) -> bool:
+        """Sends what may be lost; false when it was dropped."""
+        ...
+
+
+class Session:
+    """One client's work. Has no task of its own: a `mediaserver.connection.Connection` runs it."""
+
+    def __init__(self, inference: Inference, options: PipelineOptions) -> None:
+        self.id = secrets.token_urlsafe(9)
+        self.resume_token = secrets.token_urlsafe(24)
+        self.sink = FrameSink()
+        self.pipeline = Pipeline(inference.engine, options, inference.executor)
+        self.results_sent = 0
+        self._inference = inference
+        self._scaler = FrameScaler()
+        self._sequence = 0
+        self._dropped = {"stale": 0, "send": 0}
+        self._failure_limit = RateLimit(_FAILURES_PER_S, burst=2)
+
+    @property
+    def dropped(self) -> dict[str, int]:
+        """Frames and results lost since the session began, by stage."""
+        return {"sink": self.sink.replaced, **self._dropped}
+
+    async def run(self, outlet: Outlet) -> None:
+        """Infers the newest frame, over and over, one at a time; until cancelled."""
+        try:
+            while True:
+                await self.sink.filled()
+                async with self._inference.scheduler.turn():
+                    pending = self.sink.take()
+                    if pending is None or self._is_late(pending, "inference"):
+                        continue
+                    result = await self._infer(pending, outlet)
+                if result is not None and not self._is_late(pending, "send"):
+                    await self._deliver(result, outlet)
+        finally:
+            await self.pipeline.stop()
+
+    async def _infer(self, pending: PendingFrame, outlet: Outlet) -> Result | None:
+        async def send_texts(found: TextsFound) -> None:
+            await outlet.send(
+                Event("ocr", frame=frame_info(found.frame.identity), texts=texts_on_wire(found.texts))
+            )
+
+        loop, metrics = asyncio.get_running_loop(), self._inference.metrics
+        started = time.monotonic()
+        try:
+            frame = await loop.run_in_executor(self._inference.executor, self._scaler.prepare, pending)
+        except JpegError as exc:
+            await self._report(outlet, ErrorCode.BAD_FRAME, str(exc))
+            return None
+        prepared = time.monotonic()
+        found = await self.pipeline.infer(frame, send_texts)
+        await self._report_failures(found, outlet)
+        timing_ms = {
+            "wait": (started - pending.arrived) * 1000.0,
+            "prepare": (prepared - started) * 1000.0,
+            **found.timing_ms,
+            "total": (time.monotonic() - pending.arrived) * 1000.0,
+        }
+        for stage, spent in timing_ms.items():
+            metrics.stage_seconds.labels(stage).observe(spent / 1000.0)
+        metrics.frames_inferred.inc()
+        self._sequence += 1
+        return package(self._sequence, frame.identity, found, timing_ms, self.dropped)
+
+    async def _deliver(self, result: Result, outlet: Outlet) -> None:
+        if await outlet.send_result(result):
+            self.results_sent += 1
+        else:
+            self._count_drop("send", "congested")
+
+    def _is_late(self, pending: PendingFrame, before: str) -> bool:
+        """Checks the frame's age before inference and before sending, and counts what is too old."""
+        settings = self._inference.settings
+        limit_ms = settings.max_frame_age_ms if before == "inference" else settings.max_result_age_ms
+        if (time.monotonic() - pending.arrived) * 1000.0 <= limit_ms:
+            return False
+        self._count_drop("stale", f"before_{before}")
+        return True
+
+    def _count_drop(self, stage: str, reason: str) -> None:
+        self._dropped[stage] += 1
+        self._inference.metrics.frames_dropped.labels(stage, reason).inc()
+
+    async def _report_failures(self, found: PipelineResult, outlet: Outlet) -> None:
+        for stage, words in found.failures.items():
+            await self._report(outlet, ErrorCode.MODEL_FAILED, f"{stage}: {words}")
+
+    async def _report(self, outlet: Outlet, code: ErrorCode, words: str) -> None:
+        """Tells the client, but not for every frame."""
+        self._inference.metrics.protocol_errors.labels(code).inc()
+        if self._failure_limit.allows(time.monotonic()):
+            await outlet.send(Error(code, words[:200], fatal=False))

@@ -1,0 +1,78 @@
+"""The one registry of sessions: who is connected, who may come back, who is turned away."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from mediaserver.session import Session
+
+
+@dataclass(slots=True)
+class _Entry:
+    session: Session
+    detach: Callable[[], None] | None
+    """Ends the connection that runs the session; ``None`` while no connection does."""
+    expiry: asyncio.TimerHandle | None = None
+
+
+class Sessions:
+    """Sessions by resume token. A session stays for ``resume_window_s`` after its connection was lost."""
+
+    def __init__(self, resume_window_s: float, max_resumable: int) -> None:
+        self._resume_window_s = resume_window_s
+        self._max_resumable = max_resumable
+        self._entries: dict[str, _Entry] = {}
+
+    def add(self, session: Session, detach: Callable[[], None]) -> None:
+        """Takes in a new session, run by the connection that ``detach`` ends."""
+        self._entries[session.resume_token] = _Entry(session, detach)
+
+    def resume(self, token: str, detach: Callable[[], None]) -> Session | None:
+        """The session that ``token`` belongs to, now run by another connection.
+
+        A connection that still runs it is ended: the client knows better that it is dead.
+        """
+        entry = self._entries.get(token)
+        if entry is None:
+            return None
+        if entry.expiry is not None:
+            entry.expiry.cancel()
+            entry.expiry = None
+        if entry.detach is not None:
+            entry.detach()
+        entry.detach = detach
+        return entry.session
+
+    def release(self, session: Session, detach: Callable[[], None], *, resumable: bool) -> None:
+        """The connection that ``detach`` ends no longer runs the session.
+
+        Does nothing if another connection has taken it over.
+        """
+        entry = self._entries.get(session.resume_token)
+        if entry is None or entry.detach != detach:
+            return
+        entry.detach = None
+        if resumable and self._resume_window_s > 0:
+            loop = asyncio.get_running_loop()
+            entry.expiry = loop.call_later(self._resume_window_s, self._forget, session.resume_token)
+            self._forget_oldest()
+        else:
+            self._forget(session.resume_token)
+
+    def close(self) -> None:
+        """Forgets every session."""
+        for token in list(self._entries):
+            self._forget(token)
+
+    def _forget_oldest(self) -> None:
+        """Lost sessions are small, but clients that come and go quickly must not pile them up."""
+        waiting = [token for token, entry in self._entries.items() if entry.expiry is not None]
+        for token in waiting[: max(0, len(waiting) - self._max_resumable)]:
+            self._forget(token)
+
+    def _forget(self, token: str) -> None:
+        entry = self._entries.pop(token)
+        if entry.expiry is not None:
+            entry.expiry.cancel()

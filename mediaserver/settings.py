@@ -1,0 +1,193 @@
+"""Configuration: one frozen object, read once, every value checked with its key's name in the error.
+
+Later sources win: the defaults here, a TOML file, ``MEDIASERVER_*`` environment variables, the command line.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+ENVIRONMENT_PREFIX = "MEDIASERVER_"
+CONFIG_VARIABLE = "MEDIASERVER_CONFIG"
+
+
+class SettingsError(Exception):
+    """A key or value that cannot be used; the message names it, its source, and what is allowed."""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything that can be set. `describe` lists the fields for ``--help`` and the documentation."""
+
+    host: Annotated[str, Meta(min_length=1, description="Address to listen on.")] = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65535, description="TCP port; 0 takes a free one.")] = 8080
+    models: Annotated[
+        Path | None, Meta(description="Folder with ONNX models. Without it: models/ in the working folder.")
+    ] = None
+    detect_model: Annotated[
+        str | None,
+        Meta(description="Detector in the models folder, or its path. Without it: the best known."),
+    ] = None
+    pose_model: Annotated[
+        str | None,
+        Meta(description="Pose model in the models folder, or its path. Without it: the best known."),
+    ] = None
+    engine: Annotated[
+        Literal["embedded"], Meta(description="What runs the models: ONNX Runtime inside this process.")
+    ] = "embedded"
+    inference_threads: Annotated[
+        int, Meta(ge=0, le=256, description="Threads of the embedded engine; 0 means one a processor.")
+    ] = 0
+    max_sessions: Annotated[
+        int, Meta(ge=1, le=10_000, description="More connections than this are refused with 503.")
+    ] = 32
+    max_in_flight: Annotated[
+        int, Meta(ge=1, le=1024, description="Frames in inference at once over all sessions.")
+    ] = 4
+    max_frame_age_ms: Annotated[
+        int, Meta(ge=10, le=60_000, description="A frame that waited longer is not inferred.")
+    ] = 500
+    max_result_age_ms: Annotated[
+        int, Meta(ge=50, le=60_000, description="A result older than this is not sent.")
+    ] = 5_000
+    liveness_timeout_s: Annotated[
+        float, Meta(ge=1, le=60, description="Silence of media, or of the socket, that ends a connection.")
+    ] = 3.0
+    no_media_timeout_s: Annotated[
+        float, Meta(ge=1, le=3600, description="How long a connection may stay without a first frame.")
+    ] = 30.0
+    resume_window_s: Annotated[
+        float, Meta(ge=0, le=3600, description="How long a lost client can come back to its session.")
+    ] = 30.0
+    detect: Annotated[bool, Meta(description="Detection is on unless the client says otherwise.")] = True
+    pose: Annotated[bool, Meta(description="Pose is on unless the client says otherwise.")] = True
+    ocr: Annotated[bool, Meta(description="OCR is on unless the client says otherwise.")] = False
+    flow: Annotated[bool, Meta(description="Optical flow is on unless the client says otherwise.")] = False
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"], Meta(description="How much is logged.")
+    ] = "info"
+
+
+@dataclass(frozen=True, slots=True)
+class SettingDescription:
+    """One setting in words: its key, environment variable, default, and what it may be."""
+
+    key: str
+    variable: str
+    default: Any
+    description: str
+    allowed: str
+
+
+def describe() -> tuple[SettingDescription, ...]:
+    """Every setting, in the order of `Settings`."""
+    hints = typing.get_type_hints(Settings, include_extras=True)
+    return tuple(
+        SettingDescription(
+            key=field.name,
+            variable=ENVIRONMENT_PREFIX + field.name.upper(),
+            default=field.default,
+            description=_meta(hints[field.name]).description or "",
+            allowed=_allowed(hints[field.name]),
+        )
+        for field in msgspec.structs.fields(Settings)
+    )
+
+
+def load(
+    *,
+    command_line: Mapping[str, str] | None = None,
+    environment: Mapping[str, str] | None = None,
+    config_file: Path | None = None,
+) -> Settings:
+    """Reads and checks all sources; raises `SettingsError`.
+
+    ``command_line`` maps keys to the text given there; ``environment`` is ``os.environ`` unless given.
+    """
+    environment = os.environ if environment is None else environment
+    config_file = config_file or _config_file(environment)
+    values: dict[str, Any] = {}
+    if config_file is not None:
+        values.update(_checked(_read_toml(config_file), f"in {config_file}", strict=True))
+    values.update(_checked(_from_environment(environment), "in the environment", strict=False))
+    values.update(_checked(command_line or {}, "on the command line", strict=False))
+    return Settings(**values)
+
+
+def _config_file(environment: Mapping[str, str]) -> Path | None:
+    name = environment.get(CONFIG_VARIABLE)
+    return Path(name) if name else None
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    return {
+        name.removeprefix(ENVIRONMENT_PREFIX).lower(): value
+        for name, value in environment.items()
+        if name.startswith(ENVIRONMENT_PREFIX) and name != CONFIG_VARIABLE
+    }
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as file:
+            return tomllib.load(file)
+    except OSError as exc:
+        raise SettingsError(f"cannot read the configuration file {path}: {exc.strerror}") from exc
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
+        raise SettingsError(f"{path} is not valid TOML: {exc}") from exc
+
+
+def _checked(values: Mapping[str, Any], source: str, *, strict: bool) -> dict[str, Any]:
+    hints = typing.get_type_hints(Settings, include_extras=True)
+    checked = {}
+    for key, value in values.items():
+        if key not in hints:
+            raise SettingsError(f"unknown setting {key!r} {source}{_suggestion(key, hints)}")
+        try:
+            checked[key] = msgspec.convert(value, hints[key], strict=strict, dec_hook=_decode_path)
+        except (msgspec.ValidationError, ValueError) as exc:
+            raise SettingsError(
+                f"setting {key!r} {source} is {value!r}; allowed: {_allowed(hints[key])}"
+            ) from exc
+    return checked
+
+
+def _decode_path(kind: type, value: Any) -> Any:
+    if kind is Path and isinstance(value, str) and value:
+        return Path(value).expanduser()
+    raise ValueError(f"cannot make {kind.__name__} of {value!r}")
+
+
+def _suggestion(key: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(key, list(known), n=1)
+    return f"; did you mean {near[0]!r}?" if near else "; `mediaserver serve --help` lists all"
+
+
+def _meta(hint: Any) -> Meta:
+    return next((item for item in getattr(hint, "__metadata__", ()) if isinstance(item, Meta)), Meta())
+
+
+def _allowed(hint: Any) -> str:
+    """What a setting may be, in words."""
+    kind = typing.get_args(hint)[0] if typing.get_origin(hint) is Annotated else hint
+    if isinstance(kind, types.UnionType):
+        kind = next(arm for arm in typing.get_args(kind) if arm is not type(None))
+    if typing.get_origin(kind) is Literal:
+        return ", ".join(map(str, typing.get_args(kind)))
+    if kind is bool:
+        return "true or false"
+    meta = _meta(hint)
+    noun = {int: "a whole number", float: "a number", Path: "a path"}.get(kind, "text")
+    if meta.ge is not None and meta.le is not None:
+        return f"{noun} from {meta.ge:g} to {meta.le:g}"
+    return noun

@@ -1,0 +1,93 @@
+"""The conversation on one socket as a state machine, without sockets."""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+
+from signaling.messages import (
+    PROTOCOL_VERSION,
+    Bye,
+    Candidate,
+    ClientMessage,
+    Configure,
+    ErrorCode,
+    Hello,
+    Offer,
+    Ping,
+    ProtocolError,
+    Report,
+    Trigger,
+)
+
+
+class State(Enum):
+    """Where the conversation stands."""
+
+    NEW = auto()
+    """The socket is open; only ``hello`` may come."""
+    READY = auto()
+    """Welcomed. No peer connection; JPEG frames are welcome."""
+    ANSWERING = auto()
+    """An offer is being answered."""
+    NEGOTIATED = auto()
+    """The answer is out; candidates may come, frames may flow either way."""
+    CLOSED = auto()
+    """Nothing more is accepted."""
+
+
+_ALWAYS: tuple[type[ClientMessage], ...] = (Configure, Trigger, Ping, Report)
+
+_TRANSITIONS: dict[tuple[State, type[ClientMessage]], State] = {
+    (State.NEW, Hello): State.READY,  # hello -> welcome
+    (State.READY, Offer): State.ANSWERING,  # offer -> answer follows
+    (State.NEGOTIATED, Offer): State.ANSWERING,  # a new offer replaces the peer connection
+    (State.NEGOTIATED, Candidate): State.NEGOTIATED,  # trickle ICE, RFC 8838
+    (State.READY, Bye): State.CLOSED,
+    (State.NEGOTIATED, Bye): State.CLOSED,
+    **{(state, kind): state for state in (State.READY, State.NEGOTIATED) for kind in _ALWAYS},
+}
+
+
+class Negotiation:
+    """Holds the state; raises `ProtocolError` for a message that has no place in it."""
+
+    def __init__(self) -> None:
+        self.state = State.NEW
+
+    def receive(self, message: ClientMessage) -> None:
+        """Moves on with ``message``, or raises and stays where it was."""
+        if isinstance(message, Hello) and message.protocol != PROTOCOL_VERSION:
+            raise ProtocolError(
+                ErrorCode.UNSUPPORTED_VERSION,
+                f"protocol {message.protocol} is not spoken here; this server speaks {PROTOCOL_VERSION}",
+                fatal=True,
+            )
+        following = _TRANSITIONS.get((self.state, type(message)))
+        if following is None:
+            raise self._unexpected(type(message).__name__.lower())
+        self.state = following
+
+    def receive_frame(self) -> None:
+        """Checks that a binary frame may come now."""
+        if self.state not in (State.READY, State.NEGOTIATED):
+            raise self._unexpected("frame")
+
+    def answered(self) -> None:
+        """The answer to the offer is on its way."""
+        self.state = State.NEGOTIATED
+
+    def refused(self) -> None:
+        """The offer could not be answered; another may come."""
+        self.state = State.READY
+
+    def close(self) -> None:
+        """Nothing more is accepted."""
+        self.state = State.CLOSED
+
+    def _unexpected(self, what: str) -> ProtocolError:
+        hint = "; say hello first" if self.state is State.NEW else ""
+        return ProtocolError(
+            ErrorCode.UNEXPECTED_MESSAGE,
+            f"{what} has no place in state {self.state.name.lower()}{hint}",
+            fatal=self.state is State.NEW,
+        )

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+from mediaserver.sessions import Sessions
+
+
+def session(token: str) -> Any:
+    return SimpleNamespace(resume_token=token)
+
+
+def nothing() -> None: ...
+
+
+async def test_a_lost_client_finds_its_session_again() -> None:
+    sessions = Sessions(resume_window_s=10, max_resumable=8)
+    lost = session("token")
+    sessions.add(lost, nothing)
+    sessions.release(lost, nothing, resumable=True)
+    assert sessions.resume("token", nothing) is lost
+    sessions.close()
+
+
+async def test_after_the_window_it_is_gone() -> None:
+    sessions = Sessions(resume_window_s=0.02, max_resumable=8)
+    lost = session("token")
+    sessions.add(lost, nothing)
+    sessions.release(lost, nothing, resumable=True)
+    await asyncio.sleep(0.06)
+    assert sessions.resume("token", nothing) is None
+
+
+async def test_a_client_that_said_goodbye_cannot_come_back() -> None:
+    sessions = Sessions(resume_window_s=10, max_resumable=8)
+    done = session("token")
+    sessions.add(done, nothing)
+    sessions.release(done, nothing, resumable=False)
+    assert sessions.resume("token", nothing) is None
+
+
+async def test_resuming_ends_the_connection_that_still_runs_the_session() -> None:
+    sessions = Sessions(resume_window_s=10, max_resumable=8)
+    running = session("token")
+    ended: list[str] = []
+
+    def first() -> None:
+        ended.append("first")
+
+    sessions.add(running, first)
+    assert sessions.resume("token", nothing) is running
+    assert ended == ["first"]
+    # The first connection winds up later and must not take the session away from the second.
+    sessions.release(running, first, resumable=False)
+    assert sessions.resume("token", nothing) is running
+    sessions.close()
+
+
+async def test_lost_sessions_do_not_pile_up() -> None:
+    sessions = Sessions(resume_window_s=10, max_resumable=2)
+    for number in range(5):
+        lost = session(str(number))
+        sessions.add(lost, nothing)
+        sessions.release(lost, nothing, resumable=True)
+    assert [sessions.resume(str(number), nothing) is not None for number in range(5)] == [
+        False,
+        False,
+        False,
+        True,
+        True,
+    ]
+    sessions.close()

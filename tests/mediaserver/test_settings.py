@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mediaserver.settings import Settings, SettingsError, describe, load
+
+
+def test_the_defaults_stand_alone() -> None:
+    assert load(environment={}) == Settings()
+
+
+def test_later_sources_win(tmp_path: Path) -> None:
+    config = tmp_path / "mediaserver.toml"
+    config.write_text('port = 1001\nhost = "::1"\nmax_sessions = 3\n')
+    settings = load(
+        config_file=config,
+        environment={"MEDIASERVER_PORT": "1002", "MEDIASERVER_HOST": "0.0.0.0", "PATH": "/bin"},
+        command_line={"port": "1003"},
+    )
+    assert (settings.port, settings.host, settings.max_sessions) == (1003, "0.0.0.0", 3)
+
+
+def test_the_environment_can_name_the_file(tmp_path: Path) -> None:
+    config = tmp_path / "mediaserver.toml"
+    config.write_text("flow = true")
+    assert load(environment={"MEDIASERVER_CONFIG": str(config)}).flow
+
+
+def test_text_becomes_what_the_setting_is() -> None:
+    settings = load(
+        environment={
+            "MEDIASERVER_MODELS": "/srv/models",
+            "MEDIASERVER_OCR": "true",
+            "MEDIASERVER_LIVENESS_TIMEOUT_S": "2.5",
+        }
+    )
+    assert settings.models == Path("/srv/models")
+    assert settings.ocr is True
+    assert settings.liveness_timeout_s == 2.5
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "words"),
+    [
+        ("MEDIASERVER_PORT", "eighty", ["'port'", "in the environment", "'eighty'", "0 to 65535"]),
+        ("MEDIASERVER_PORT", "70000", ["'port'", "'70000'", "0 to 65535"]),
+        ("MEDIASERVER_DETECT", "perhaps", ["'detect'", "'perhaps'", "true or false"]),
+        ("MEDIASERVER_LOG_LEVEL", "loud", ["'log_level'", "'loud'", "debug, info, warning, error"]),
+        ("MEDIASERVER_MODELS", "", ["'models'", "a path"]),
+        ("MEDIASERVER_PRT", "80", ["unknown setting 'prt'", "did you mean 'port'"]),
+        ("MEDIASERVER_ZZZ", "1", ["unknown setting 'zzz'", "--help"]),
+    ],
+)
+def test_a_bad_key_or_value_is_refused_with_what_is_allowed(
+    variable: str, value: str, words: list[str]
+) -> None:
+    with pytest.raises(SettingsError) as refused:
+        load(environment={variable: value})
+    for word in words:
+        assert word in str(refused.value)
+
+
+def test_a_file_is_checked_like_everything_else(tmp_path: Path) -> None:
+    config = tmp_path / "mediaserver.toml"
+    config.write_text('port = "80"')
+    with pytest.raises(SettingsError, match=r"'port' in .*mediaserver\.toml is '80'"):
+        load(config_file=config, environment={})
+    config.write_text("port = ")
+    with pytest.raises(SettingsError, match="not valid TOML"):
+        load(config_file=config, environment={})
+    with pytest.raises(SettingsError, match="cannot read"):
+        load(config_file=tmp_path / "absent.toml", environment={})
+
+
+def test_every_setting_is_described() -> None:
+    for setting in describe():
+        assert setting.description.endswith("."), setting.key
+        assert setting.allowed, setting.key
+        assert setting.variable == f"MEDIASERVER_{setting.key.upper()}"
