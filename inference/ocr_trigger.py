@@ -28,7 +28,7 @@ from inference.types import Image
 SETTLE_S = 0.5
 LABEL_ABSENCE_S = 1.0
 MOTION_LEVEL = 0.025
-"""Share of the picture that changes. Signs that appear in our clip change 0.05 and more of it; a slow
+"""Share of the picture that changes. Signs that appear in our clip change 0.049 of it and more; a slow
 pan, noise and people who walk at a distance stay below 0.023 at any rate from 6 to 30 fps."""
 
 _THUMBNAIL = (80, 60)

@@ -16,7 +16,7 @@ PERSON = "person"
 
 _MIN_IOU = 0.2
 _VELOCITY_GAIN = 0.3
-"""With the prediction, 200 frames of walkers (6.5 a frame, 10 fps) get 23 ids instead of 30."""
+"""With the prediction, 10 s of walkers (6.4 a frame) at 5 fps get 18 ids instead of 31."""
 
 
 @dataclass(slots=True)

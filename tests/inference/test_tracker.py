@@ -13,6 +13,7 @@ from inference.tracker import MAX_TRACKS, Tracker, iou
 from inference.types import FRAME_HEIGHT, FRAME_WIDTH, Box, Floats
 from tests.frames import canvas_of, frames
 
+CANVAS = (FRAME_WIDTH, FRAME_HEIGHT, FRAME_WIDTH, FRAME_HEIGHT)
 LEFT: Box = (0.1, 0.2, 0.2, 0.5)
 RIGHT: Box = (0.6, 0.2, 0.2, 0.5)
 
@@ -110,23 +111,19 @@ def test_tracks_are_bounded() -> None:
     assert len(tracker._tracks) == MAX_TRACKS
 
 
-@pytest.mark.parametrize(("every", "most_ids"), [(3, 18), (6, 18)], ids=["10 fps", "5 fps"])
-async def test_walkers_keep_their_ids(models_dir: Path, media_dir: Path, every: int, most_ids: int) -> None:
-    """Ten seconds with six to seven walkers at a time, some of whom enter, leave or pass each other."""
+async def test_walkers_keep_their_ids(models_dir: Path, media_dir: Path) -> None:
+    """Ten seconds at 5 fps with six walkers at a time, some of whom enter, leave or pass each other."""
     engine = await EmbeddedEngine.open({Task.DETECT: find_models(models_dir)[Task.DETECT]})
     info = engine.models[Task.DETECT]
     tracker = Tracker()
     seen: list[list[int]] = []
-    for time_s, picture in frames(media_dir / "people.mp4", every, until_s=10.0):
+    for time_s, picture in frames(media_dir / "people.mp4", every=6, until_s=10.0):
         head = await engine.infer(Task.DETECT, canvas_of(picture)[np.newaxis])
         found = decode_detections(head[0], info, 0.35)
-        boxes = (found.boxes / (FRAME_WIDTH, FRAME_HEIGHT, FRAME_WIDTH, FRAME_HEIGHT)).astype(np.float32)
-        seen.append(
-            tracker.update(time_s, boxes, [info.labels[index] for index in found.classes], array())[0]
-        )
+        people = found.boxes[[info.labels[index] == "person" for index in found.classes]]
+        seen.append(persons(tracker, time_s, *(people / CANVAS).tolist()))
     await engine.close()
 
-    sightings = sum(map(len, seen))
-    print(sightings, len(seen), len({i for x in seen for i in x}))
-    assert sightings / len(seen) > 4
-    assert len(set().union(*seen)) <= most_ids
+    assert sum(map(len, seen)) > 5 * len(seen)
+    # 18 when written; 31 without prediction, 60 with a minimum overlap of 0.3 besides.
+    assert len(set().union(*seen)) <= 22
