@@ -30,6 +30,8 @@ steps = st.builds(
 @example([Step(0, Act.START), Step(5, Act.JOIN), Step(300, Act.SCHEDULE_LOST), Step(300, Act.FIRE_AGAIN)])
 @example([Step(0, Act.START), Step(5, Act.JOIN), Step(1, Act.HEARTBEATS_LOST), Step(35, Act.FIRE_AGAIN)])
 @example([Step(0, Act.CRASH), Step(0, Act.START), Step(1, Act.CRASH), Step(14, Act.THROTTLE)])
+@example([Step(0, Act.START), Step(5, Act.JOIN), Step(5, Act.SERVER_CUT_OFF), Step(2, Act.STOP)])
+@example([Step(10, Act.START), Step(5, Act.JOIN), Step(303, Act.START), Step(300, Act.LEAVE)])
 def test_whatever_happens_it_stops_in_time_and_never_under_a_user(world: World, timeline: list[Step]) -> None:
     world.reset()
     simulation = Simulation(world)
