@@ -22,6 +22,9 @@ _PREFERRED: dict[Task, tuple[str, ...]] = {
 
 _OCR_PACKAGE = "rapidocr"
 _OCR_PATTERN = {Task.OCR_DET: "*_det_*.onnx", Task.OCR_REC: "*_rec_*.onnx"}
+_OCR_INPUT = InputSpec(None, bgr=True, mean=(127.5,) * 3, scale=(1 / 127.5,) * 3)
+"""PP-OCRv6, detector and recogniser: BGR in −1..1, as large as it comes."""
+
 _MAX_METADATA = 1_000_000
 _MULTIPLE = 32
 
@@ -63,13 +66,12 @@ def find_models(
 def describe(task: Task, path: Path, facts: NetworkFacts) -> tuple[ModelInfo, InputSpec]:
     """How to feed a model and how to read it. Raises `CatalogueError`."""
     if task is Task.OCR_DET:
-        # ImageNet's mean and deviation, as PP-OCR's detector was trained with, in BGR order.
-        mean, deviation = (103.53, 116.28, 123.675), (57.375, 57.12, 58.395)
-        spec = InputSpec(None, True, mean, tuple(1 / value for value in deviation))  # type: ignore[arg-type]
-        return ModelInfo(task, path.stem, (), None, None), spec
+        return ModelInfo(task, path.stem, (), None, None), _OCR_INPUT
     if task is Task.OCR_REC:
-        spec = InputSpec(None, True, (127.5,) * 3, (1 / 127.5,) * 3)
-        return ModelInfo(task, path.stem, _characters(path, facts), None, None), spec
+        return ModelInfo(task, path.stem, _characters(path, facts), None, None), _OCR_INPUT
+    made_for = facts.metadata.get("task", task)
+    if made_for != task:
+        raise CatalogueError(f"{path}: a model for the task {made_for!r} cannot {task}")
     try:
         layout = identify_layout(facts.output_shape, facts.metadata, task)
     except UnknownHead as exc:
@@ -120,9 +122,10 @@ def _ocr_models() -> dict[Task, Path]:
 def _network_size(shape: Sequence[int | str | None]) -> tuple[int, int]:
     """Width and height of an NCHW input; where it takes any, the frame's, made a multiple of 32."""
     height, width = shape[2], shape[3]
-    if isinstance(width, int) and isinstance(height, int):
-        return width, height
-    return _rounded_up(FRAME_WIDTH), _rounded_up(FRAME_HEIGHT)
+    return (
+        width if isinstance(width, int) else _rounded_up(FRAME_WIDTH),
+        height if isinstance(height, int) else _rounded_up(FRAME_HEIGHT),
+    )
 
 
 def _rounded_up(size: int) -> int:
@@ -135,8 +138,8 @@ def _labels(path: Path, facts: NetworkFacts, layout: HeadLayout) -> tuple[str, .
     if "names" in facts.metadata:
         labels = _names(path, facts.metadata["names"])
     elif beside.is_file():
-        labels = tuple(beside.read_text().split("\n")[:_MAX_METADATA])
-        labels = tuple(label.strip() for label in labels if label.strip())
+        lines = beside.read_text("utf-8", errors="replace").splitlines()
+        labels = tuple(line.strip() for line in lines if line.strip())
     elif _class_count(facts, layout) == len(COCO_LABELS):
         labels = COCO_LABELS
     else:
@@ -170,4 +173,8 @@ def _characters(path: Path, facts: NetworkFacts) -> tuple[str, ...]:
     text = facts.metadata.get("character")
     if text is None:
         raise CatalogueError(f"{path}: has no dictionary in its metadata")
-    return ("", *text[:_MAX_METADATA].removesuffix("\n").split("\n"), " ")
+    characters = ("", *text.removesuffix("\n").split("\n"), " ")
+    count = facts.output_shape[-1]
+    if isinstance(count, int) and count != len(characters):
+        raise CatalogueError(f"{path}: {len(characters)} characters for {count} classes")
+    return characters

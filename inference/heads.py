@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +18,8 @@ _MAX_CANDIDATES = 300
 """Boxes that go into non-maximum suppression: the best ones. Bounds its cost in a crowded picture."""
 _MAX_IOU = 0.5
 _YOLOX_STRIDES = (8, 16, 32)
+_MAX_END_TO_END_ROWS = 300
+"""What exporters stop at. A one-class YOLOX head has as many columns, but more rows at any useful size."""
 
 
 class UnknownHead(ValueError):
@@ -49,6 +50,7 @@ def identify_layout(shape: Sequence[int | str | None], metadata: Mapping[str, st
     """Tells the layout by the output's shape [batch, a, b], where sizes known only at run time are not
     numbers, and by the exporter's metadata. Raises `UnknownHead`.
     """
+    ultralytics = "task" in metadata
     if len(shape) == 3:
         rows, columns = (size if isinstance(size, int) else None for size in shape[1:])
         if task is Task.POSE:
@@ -56,11 +58,11 @@ def identify_layout(shape: Sequence[int | str | None], metadata: Mapping[str, st
                 return HeadLayout.ULTRALYTICS_POSE
             if columns == 6 + 3 * KEYPOINTS:
                 return HeadLayout.END_TO_END
-        elif columns == 6:
+        elif columns == 6 and (ultralytics or (rows is not None and rows <= _MAX_END_TO_END_ROWS)):
             return HeadLayout.END_TO_END
-        elif columns is not None and columns > 5 and (rows is None or rows > columns):
+        elif columns is not None and columns > 5 and not ultralytics and (rows is None or rows > columns):
             return HeadLayout.YOLOX
-        elif rows is not None and rows > 4 and ("names" in metadata or columns is None or columns > rows):
+        elif rows is not None and rows > 4 and (ultralytics or columns is None or columns > rows):
             return HeadLayout.ULTRALYTICS_DETECT
     raise UnknownHead(
         f"output {list(shape)} is no {task} head that is known: YOLOX [batch, N, 5 + classes], "
@@ -70,10 +72,14 @@ def identify_layout(shape: Sequence[int | str | None], metadata: Mapping[str, st
 
 
 def decode_detections(head: Floats, info: ModelInfo, threshold: float) -> DecodedDetections:
-    """Decodes one item of a detector's output (no batch axis); scores below ``threshold`` are left out."""
+    """Decodes one item of a detector's output (no batch axis); scores below ``threshold`` are left out.
+
+    Raises `UnknownHead` when a YOLOX head does not have the anchors of its network's size.
+    """
     placement = _placement(info)
     if info.layout is HeadLayout.END_TO_END:
-        rows = _best_rows(head, head[:, 4], threshold)
+        rows = _best_rows(head, threshold)
+        rows = rows[rows[:, 5] < len(info.labels)]  # its shape does not say how many classes it has
         return DecodedDetections(
             _to_canvas(_from_corners(rows[:, :4]), placement), rows[:, 4], rows[:, 5].astype(np.intp)
         )
@@ -90,7 +96,7 @@ def decode_poses(head: Floats, info: ModelInfo, threshold: float) -> DecodedPose
     """Decodes one item of a pose model's output (no batch axis); as `decode_detections`."""
     placement = _placement(info)
     if info.layout is HeadLayout.END_TO_END:
-        rows = _best_rows(head, head[:, 4], threshold)
+        rows = _best_rows(head, threshold)
         boxes, scores, points = _from_corners(rows[:, :4]), rows[:, 4], rows[:, 6:]
         kept = np.arange(len(rows))
     else:
@@ -114,20 +120,25 @@ def _yolox_candidates(
     head: Floats, placement: Placement, threshold: float
 ) -> tuple[Floats, Floats, NDArray[np.intp]]:
     """Grid decoding of Ge et al., "YOLOX", 2021: centre = (cell + offset) · stride, size = exp · stride."""
+    cells = _yolox_cells(placement.width, placement.height)
+    if len(cells) != len(head):
+        raise UnknownHead(
+            f"output [{len(head)}, {head.shape[1]}] is no YOLOX head: with strides {_YOLOX_STRIDES} a "
+            f"{placement.width}×{placement.height} network has {len(cells)} rows"
+        )
     likely = np.flatnonzero(head[:, 4] >= threshold)  # score = objectness · class, so at most this
     scores = head[likely, 4:5] * head[likely, 5:]
     classes = scores.argmax(axis=1)
     best = scores[np.arange(len(likely)), classes]
     kept = _best(np.flatnonzero(best >= threshold), best[best >= threshold])
     rows = head[likely[kept], :4]
-    grid = _yolox_grid(placement.width, placement.height)[likely[kept]]
-    centres = (rows[:, :2] + grid[:, :2]) * grid[:, 2:]
-    sizes = np.exp(rows[:, 2:4]) * grid[:, 2:]
+    offsets, strides = np.split(cells[likely[kept]], [2], axis=1)
+    centres = (rows[:, :2] + offsets) * strides
+    sizes = np.exp(rows[:, 2:4]) * strides
     return np.concatenate((centres, sizes), axis=1), best[kept], classes[kept]
 
 
-@lru_cache(maxsize=8)
-def _yolox_grid(width: int, height: int) -> Floats:
+def _yolox_cells(width: int, height: int) -> Floats:
     """[N, 3]: column, row and stride of each anchor."""
     cells = []
     for stride in _YOLOX_STRIDES:
@@ -150,8 +161,8 @@ def _best(indices: NDArray[np.intp], scores: Floats) -> NDArray[np.intp]:
     return indices[np.argpartition(-scores, _MAX_CANDIDATES)[:_MAX_CANDIDATES]]
 
 
-def _best_rows(head: Floats, scores: Floats, threshold: float) -> Floats:
-    rows = head[scores >= threshold]
+def _best_rows(head: Floats, threshold: float) -> Floats:
+    rows = head[head[:, 4] >= threshold]
     return rows[np.argsort(-rows[:, 4], kind="stable")][:_MAX_RESULTS]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
@@ -18,7 +18,7 @@ from inference.letterbox import Letterbox
 from inference.ocr import read_text
 from inference.ocr_trigger import MotionGauge, OcrReason, OcrTrigger, OcrTriggerConfig
 from inference.tracker import Tracker
-from inference.types import Detection, FrameIdentity, Image, PipelineResult, Pose, Text
+from inference.types import Detection, FrameIdentity, Image, Motion, PipelineResult, Pose, Text
 
 T = TypeVar("T")
 
@@ -99,29 +99,18 @@ class Pipeline:
         stages = _Stages()
         options = self.options
         async with asyncio.TaskGroup() as group:
-            detect = group.create_task(stages.run("detect", self._detect(frame))) if options.detect else None
-            pose = group.create_task(stages.run("pose", self._pose(frame))) if options.pose else None
-            flow = group.create_task(stages.run("flow", self._measure_flow(frame))) if options.flow else None
-            motion = group.create_task(self._on_executor(self._motion_gauge.update, frame.canvas))
-        detections, poses = self._track(
-            frame,
-            detect.result() if detect else None,
-            pose.result() if pose else None,
-            flow.result() if flow else None,
+            detect = group.create_task(stages.run("detect", options.detect, self._detect, frame))
+            pose = group.create_task(stages.run("pose", options.pose, self._pose, frame))
+            flow = group.create_task(stages.run("flow", options.flow, self._measure_flow, frame))
+            change = group.create_task(self._on_executor(self._motion_gauge.update, frame.canvas))
+        detections, poses, motion = await self._on_executor(
+            self._assemble, frame, detect.result(), pose.result(), flow.result()
         )
-        self._consider_ocr(frame, detections or (), motion.result(), on_texts)
+        self._consider_ocr(frame, detections or (), change.result(), on_texts)
         if self._ocr_failure is not None:
             stages.failures["ocr"], self._ocr_failure = self._ocr_failure, None
         texts, self._new_texts = self._new_texts, None
-        field = flow.result() if flow else None
-        return PipelineResult(
-            detections=detections,
-            poses=poses,
-            texts=texts,
-            motion=field.global_motion() if field else None,
-            timing_ms=stages.timing_ms,
-            failures=stages.failures,
-        )
+        return PipelineResult(detections, poses, texts, motion, stages.timing_ms, stages.failures)
 
     async def stop(self) -> None:
         """Cancels an OCR run in progress; the pipeline can go on later."""
@@ -147,14 +136,14 @@ class Pipeline:
         picture = frame.canvas[box.top : box.top + box.height, box.left : box.left + box.width]
         return await self._on_executor(self._flow.update, picture, frame.identity.pts_ms / 1000.0)
 
-    def _track(
+    def _assemble(
         self,
         frame: Frame,
         found: DecodedDetections | None,
         people: DecodedPoses | None,
         flow: FlowField | None,
-    ) -> tuple[tuple[Detection, ...] | None, tuple[Pose, ...] | None]:
-        """Puts ids on everything and everything into coordinates of the frame that was sent."""
+    ) -> tuple[tuple[Detection, ...] | None, tuple[Pose, ...] | None, Motion | None]:
+        """Puts ids on everything, and everything into coordinates of the frame that was sent."""
         to_frame = frame.letterbox
         boxes = to_frame.boxes_to_frame(found.boxes) if found else _NO_BOXES
         labels = [self._engine.models[Task.DETECT].labels[index] for index in found.classes] if found else []
@@ -169,18 +158,14 @@ class Pipeline:
                 )
             )
         if people is not None:
-            keypoints = to_frame.points_to_frame(people.keypoints)
+            keypoints = to_frame.points_to_frame(people.keypoints).tolist()
             poses = tuple(
                 Pose(score, box, tuple(map(tuple, points)), track_id)
                 for score, box, points, track_id in zip(
-                    people.scores.tolist(),
-                    map(tuple, pose_boxes.tolist()),
-                    keypoints.tolist(),
-                    pose_ids,
-                    strict=True,
+                    people.scores.tolist(), map(tuple, pose_boxes.tolist()), keypoints, pose_ids, strict=True
                 )
             )
-        return detections, poses
+        return detections, poses, flow.global_motion() if flow else None
 
     # --- OCR ---
 
@@ -223,10 +208,13 @@ class _Stages:
         self.timing_ms: dict[str, float] = {}
         self.failures: dict[str, str] = {}
 
-    async def run(self, name: str, work: Coroutine[Any, Any, T]) -> T | None:
+    async def run(self, name: str, on: bool, work: Callable[[Frame], Awaitable[T]], frame: Frame) -> T | None:
+        """What ``work`` gives; ``None`` when the stage is off or fails."""
+        if not on:
+            return None
         began = time.perf_counter()
         try:
-            return await work
+            return await work(frame)
         except EngineError as exc:
             self.failures[name] = str(exc)
             return None

@@ -300,6 +300,8 @@ class InferenceClient:
                 self._on_problem(message)
             case Rate() if self._player is not None:
                 self._player.max_framerate = message.max_framerate
+                if self._channel is not Channel.JPEG:
+                    self._player.scale_resolution_down_by = message.scale_resolution_down_by
 
 
 class _ClipTrack(MediaStreamTrack):

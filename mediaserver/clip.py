@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
@@ -23,7 +24,7 @@ class ClipError(Exception):
 class ClipPlayer:
     """Plays one clip once. Use ``async with``; then `next_frame` until it returns ``None``.
 
-    ``max_framerate`` may be lowered at any time; frames in between are skipped. Raises `ClipError` on
+    ``max_framerate`` and ``scale_resolution_down_by`` may be changed at any time. Raises `ClipError` on
     entering for a file that is missing, not a video, or without a video track.
     """
 
@@ -36,6 +37,7 @@ class ClipPlayer:
         self._began_at: float | None = None
         self._last_time_s: float | None = None
         self.max_framerate: float | None = None
+        self.scale_resolution_down_by = 1.0
         self.duration_s: float | None = None
         """Length of what will be played, where the file says it."""
         self.framerate = 30.0
@@ -72,6 +74,8 @@ class ClipPlayer:
             if late_s < 0:
                 await asyncio.sleep(-late_s)
             self._last_time_s = self.position_s = frame.time
+            if self.scale_resolution_down_by > 1.0:
+                return await self._in_thread(partial(self._scaled, frame))
             return frame
 
     def _too_soon(self, time_s: float) -> bool:
@@ -104,6 +108,14 @@ class ClipPlayer:
             return next(self._frames, None)
         except av.FFmpegError as exc:
             raise ClipError(f"{self._path}: cannot be decoded after {self.position_s:.1f} s") from exc
+
+    def _scaled(self, frame: av.VideoFrame) -> av.VideoFrame:
+        """Even sides, as the encoders want them."""
+        width, height = (
+            max(2, 2 * round(side / self.scale_resolution_down_by / 2))
+            for side in (frame.width, frame.height)
+        )
+        return frame.reformat(width=width, height=height)
 
     def _close(self) -> None:
         if self._container is not None:

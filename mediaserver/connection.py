@@ -14,6 +14,7 @@ from aiortc import RTCDataChannel
 from mediaserver.jpeg import JpegError, parse_jpeg
 from mediaserver.peer import Peer
 from mediaserver.pipeline_config import available_models, configured, default_options
+from mediaserver.rate_control import Observation, RateControl
 from mediaserver.results import ResultSender
 from mediaserver.session import Inference, Session
 from mediaserver.sessions import Sessions
@@ -49,6 +50,7 @@ from signaling.websocket import SignalingSocket, SocketClosed
 
 _HELLO_TIMEOUT_S = 5.0
 _WATCH_INTERVAL_S = 0.25
+_RATE_INTERVAL_S = 1.0
 _ERRORS_PER_S, _ERROR_BURST = 1.0, 20.0
 
 _RETRY_AFTER_S: dict[EndReason, float | None] = {
@@ -101,6 +103,8 @@ class Connection:
             async with asyncio.TaskGroup() as self._tasks:
                 self._start(self._read())
                 self._start(self._watch())
+                if self._settings.rate_hints:
+                    self._start(self._hint_rate())
                 reason = await self._ended
                 for task in self._running:
                     task.cancel()
@@ -165,6 +169,21 @@ class Connection:
             elif now - last_media_at > self._settings.liveness_timeout_s:
                 self.end(EndReason.MEDIA_TIMEOUT)
 
+    async def _hint_rate(self) -> None:
+        control = RateControl()
+        while True:
+            await asyncio.sleep(_RATE_INTERVAL_S)
+            session = self._session
+            if session is None:
+                continue
+            width, height = session.sink.size
+            seen = Observation(
+                session.sink.received, session.inferred, width, height, session.pipeline.options.ocr
+            )
+            hint = control.observe(time.monotonic(), seen)
+            if hint is not None:
+                await self.send(hint)
+
     def _last_media_at(self) -> float | None:
         times = [self._last_jpeg_at]
         if self._peer is not None and self._peer.receiver is not None:
@@ -227,7 +246,7 @@ class Connection:
         session = self._welcomed()
         await self._close_peer()
         self._peer = Peer(
-            executor=self._inference.executor,
+            executor=self._inference.frame_executor,
             on_frame=session.sink.put_track_frame,
             on_results_channel=self._use_data_channel,
             on_failed=self._media_failed,

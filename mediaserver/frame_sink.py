@@ -43,6 +43,8 @@ class FrameSink:
         self._track_offset_ms = 0.0
         self._last_pts_ms = 0.0
         self.received = 0
+        self.size = (0, 0)
+        """Width and height of the newest frame."""
 
     @property
     def replaced(self) -> int:
@@ -88,6 +90,7 @@ class FrameSink:
         if self._first_frame_at is None:
             self._first_frame_at = frame.arrived
         self.received += 1
+        self.size = (frame.identity.width, frame.identity.height)
         self._latest.put(frame)
 
     def _elapsed_ms(self, now: float) -> float:

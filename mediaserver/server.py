@@ -7,7 +7,7 @@ import contextlib
 import logging
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
@@ -76,10 +76,13 @@ class MediaServer:
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[MediaServer]:
         """Loads the models in the background; on leaving ends every connection and frees everything."""
-        with ThreadPoolExecutor(_frame_threads(), thread_name_prefix="frames") as executor:
+        with (
+            ThreadPoolExecutor(_threads(), thread_name_prefix="frames") as frame_executor,
+            ThreadPoolExecutor(_threads(), thread_name_prefix="vision") as vision_executor,
+        ):
             async with asyncio.TaskGroup() as tasks:
                 background = [
-                    tasks.create_task(self._load(executor)),
+                    tasks.create_task(self._load(frame_executor, vision_executor)),
                     tasks.create_task(watch_lag(self.metrics.event_loop_lag.observe)),
                     tasks.create_task(self._measure_fps()),
                 ]
@@ -134,13 +137,15 @@ class MediaServer:
             await asyncio.wait(list(self._connections.values()), timeout=_DRAIN_TIMEOUT_S)
         self._sessions.close()
 
-    async def _load(self, executor: ThreadPoolExecutor) -> None:
+    async def _load(self, frame_executor: Executor, vision_executor: Executor) -> None:
         """Loads the engine and has it infer a test frame, so that ready means ready."""
         try:
             engine = await self._load_engine(self.metrics)
             scheduler = Scheduler(self.settings.max_in_flight)
             self.metrics.frames_in_flight.set_function(lambda: scheduler.in_flight)
-            self._inference = Inference(engine, scheduler, executor, self.metrics, self.settings)
+            self._inference = Inference(
+                engine, scheduler, frame_executor, vision_executor, self.metrics, self.settings
+            )
             frame = np.full((1, FRAME_HEIGHT, FRAME_WIDTH, 3), 114, np.uint8)
             for task in (Task.DETECT, Task.POSE):
                 if task in engine.models:
@@ -162,6 +167,6 @@ class MediaServer:
             self.metrics.pipeline_fps.set((self.metrics.frames_inferred_so_far() - before) / _FPS_WINDOW_S)
 
 
-def _frame_threads() -> int:
-    """Decoding and scaling are short and release the GIL; two threads let one session wait for no other."""
-    return max(2, os.cpu_count() or 1)
+def _threads() -> int:
+    """What runs on them releases the GIL; with two at least, a long job does not stop the short ones."""
+    return max(2, len(os.sched_getaffinity(0)))

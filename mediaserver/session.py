@@ -30,7 +30,10 @@ class Inference:
 
     engine: Engine
     scheduler: Scheduler
-    executor: Executor
+    frame_executor: Executor
+    """Decodes and scales: short work, which no other work may delay."""
+    vision_executor: Executor
+    """Runs what the pipeline does itself: reading heads, flow, cutting out text."""
     metrics: Metrics
     settings: Settings
 
@@ -54,11 +57,11 @@ class Session:
         self.id = secrets.token_urlsafe(9)
         self.resume_token = secrets.token_urlsafe(24)
         self.sink = FrameSink()
-        self.pipeline = Pipeline(inference.engine, options, inference.executor)
+        self.pipeline = Pipeline(inference.engine, options, inference.vision_executor)
+        self.inferred = 0
         self.results_sent = 0
         self._inference = inference
         self._scaler = FrameScaler()
-        self._sequence = 0
         self._dropped = {"stale": 0, "send": 0}
         self._failure_limit = RateLimit(_FAILURES_PER_S, burst=2)
 
@@ -91,7 +94,7 @@ class Session:
         loop, metrics = asyncio.get_running_loop(), self._inference.metrics
         started = time.monotonic()
         try:
-            frame = await loop.run_in_executor(self._inference.executor, self._scaler.prepare, pending)
+            frame = await loop.run_in_executor(self._inference.frame_executor, self._scaler.prepare, pending)
         except JpegError as exc:
             await self._report(outlet, ErrorCode.BAD_FRAME, str(exc))
             return None
@@ -107,8 +110,8 @@ class Session:
         for stage, spent in timing_ms.items():
             metrics.stage_seconds.labels(stage).observe(spent / 1000.0)
         metrics.frames_inferred.inc()
-        self._sequence += 1
-        return package(self._sequence, frame.identity, found, timing_ms, self.dropped)
+        self.inferred += 1
+        return package(self.inferred, frame.identity, found, timing_ms, self.dropped)
 
     async def _deliver(self, result: Result, outlet: Outlet) -> None:
         if await outlet.send_result(result):

@@ -73,6 +73,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     pose: Annotated[bool, Meta(description="Pose is on unless the client says otherwise.")] = True
     ocr: Annotated[bool, Meta(description="OCR is on unless the client says otherwise.")] = False
     flow: Annotated[bool, Meta(description="Optical flow is on unless the client says otherwise.")] = False
+    rate_hints: Annotated[
+        bool, Meta(description="Ask senders for no more frames, bits and pixels than can be used.")
+    ] = True
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], Meta(description="How much is logged.")
     ] = "info"
