@@ -7,7 +7,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,9 +18,18 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from inference.catalogue import CatalogueError, NetworkFacts, describe
-from inference.engine import EngineObserver, EngineOverloaded, ModelFailed, ModelInfo, ModelNotLoaded, Task
+from inference.engine import (
+    EngineError,
+    EngineObserver,
+    EngineOverloaded,
+    ModelFailed,
+    ModelInfo,
+    ModelNotLoaded,
+    Task,
+)
+from inference.heads import UnknownHead, decode_detections, decode_poses
 from inference.preprocess import InputSpec, to_tensor
-from inference.types import Floats
+from inference.types import FRAME_HEIGHT, FRAME_WIDTH, Floats
 
 _MAX_BATCH = 8
 _MAX_WAITING = 64
@@ -29,8 +38,16 @@ _NICENESS = 5
 
 _YOLO = (Task.DETECT, Task.POSE)
 
+_TRIAL_SIZES = {
+    Task.DETECT: (FRAME_HEIGHT, FRAME_WIDTH),
+    Task.POSE: (FRAME_HEIGHT, FRAME_WIDTH),
+    Task.OCR_DET: (64, 64),
+    Task.OCR_REC: (48, 64),
+}
+"""Height and width of the picture that each model is tried with."""
 
-@dataclass(slots=True)
+
+@dataclass(eq=False, slots=True)
 class _Request:
     images: NDArray[np.uint8]
     done: asyncio.Future[Floats]
@@ -47,28 +64,19 @@ class _Model:
 
     def next_batch(self) -> list[_Request]:
         """Takes the oldest request and those of the same shape behind it, as many as fit in one run."""
-        while self.waiting and self.waiting[0].done.done():
-            self.waiting.popleft()
         batch: list[_Request] = []
-        size = 0
+        room = self.max_batch
         while self.waiting:
-            request = self.waiting[0]
-            if request.done.done():
-                self.waiting.popleft()
-                continue
-            fits = not batch or (
-                request.images.shape[1:] == batch[0].images.shape[1:]
-                and size + len(request.images) <= self.max_batch
-            )
-            if not fits:
+            images = self.waiting[0].images
+            if batch and (len(images) > room or images.shape[1:] != batch[0].images.shape[1:]):
                 break
             batch.append(self.waiting.popleft())
-            size += len(request.images)
+            room -= len(images)
         return batch
 
-    def infer(self, images: NDArray[np.uint8]) -> Floats:
-        """One run, or one an image where the network's batch is fixed; blocking."""
-        tensor = to_tensor(images, self.spec)
+    def infer(self, requests: Sequence[NDArray[np.uint8]]) -> Floats:
+        """One run, or one an image where the network's batch is fixed to 1; blocking."""
+        tensor = to_tensor(np.concatenate(requests), self.spec)
         name = self.session.get_inputs()[0].name
         parts = [tensor] if self.max_batch > 1 else list(tensor[:, np.newaxis])
         outputs = [np.asarray(self.session.run(None, {name: part})[0], np.float32) for part in parts]
@@ -129,11 +137,20 @@ class EmbeddedEngine:
         model.waiting.append(request)
         if model.run is None:
             model.run = asyncio.create_task(self._run(task, model), name=f"{task}-batches")
-        return await request.done
+        try:
+            return await request.done
+        except asyncio.CancelledError:
+            if request in model.waiting:
+                model.waiting.remove(request)
+            raise
 
     async def close(self) -> None:
-        """As `inference.engine.Engine.close`."""
+        """As `inference.engine.Engine.close`. Requests that wait for a run get `ModelNotLoaded`."""
         self._closed = True
+        for model in self._models.values():
+            for request in model.waiting:
+                _fail(request, ModelNotLoaded("the engine was closed"))
+            model.waiting.clear()
         runs = [model.run for model in self._models.values() if model.run is not None]
         if runs:
             await asyncio.wait(runs)
@@ -151,16 +168,14 @@ class EmbeddedEngine:
 
     async def _run_batch(self, task: Task, model: _Model, batch: list[_Request]) -> None:
         sizes = [len(request.images) for request in batch]
-        images = batch[0].images if len(batch) == 1 else np.concatenate([item.images for item in batch])
         began = time.perf_counter()
         try:
             output = await asyncio.get_running_loop().run_in_executor(
-                self._executor(task), model.infer, images
+                self._executor(task), model.infer, [request.images for request in batch]
             )
         except Exception as exc:  # noqa: BLE001 - ONNX Runtime's errors share no base class
             for request in batch:
-                if not request.done.done():
-                    request.done.set_exception(ModelFailed(f"{model.info.name}: {str(exc)[:200]}"))
+                _fail(request, ModelFailed(f"{model.info.name}: {str(exc)[:200]}"))
             if self._observer is not None:
                 self._observer.batch_failed(task, sum(sizes))
             return
@@ -191,7 +206,28 @@ def _load(task: Task, path: Path, threads: int) -> _Model:
     facts = _facts(path, session)
     info, spec = describe(task, path, facts)
     batch = facts.input_shape[0]
-    return _Model(session, info, spec, max_batch=batch if isinstance(batch, int) else _MAX_BATCH)
+    if isinstance(batch, int) and batch != 1:
+        raise CatalogueError(
+            f"{path}: its batch is fixed to {batch}; export it with a batch of 1 or a dynamic one"
+        )
+    model = _Model(session, info, spec, max_batch=1 if batch == 1 else _MAX_BATCH)
+    _try(path, model)
+    return model
+
+
+def _try(path: Path, model: _Model) -> None:
+    """One run on a grey picture: warms the model up, and shows a head that is not what its shape promised."""
+    task = model.info.task
+    try:
+        output = model.infer([np.full((1, *_TRIAL_SIZES[task], 3), 114, np.uint8)])
+        if task is Task.DETECT:
+            decode_detections(output[0], model.info, threshold=1.0)
+        elif task is Task.POSE:
+            decode_poses(output[0], model.info, threshold=1.0)
+    except UnknownHead as exc:
+        raise CatalogueError(f"{path}: {exc}") from exc
+    except Exception as exc:
+        raise CatalogueError(f"{path}: a trial run failed: {str(exc)[:200]}") from exc
 
 
 def _facts(path: Path, session: Any) -> NetworkFacts:
@@ -203,6 +239,11 @@ def _facts(path: Path, session: Any) -> NetworkFacts:
     return NetworkFacts(
         entry.shape, session.get_outputs()[0].shape, session.get_modelmeta().custom_metadata_map
     )
+
+
+def _fail(request: _Request, error: EngineError) -> None:
+    if not request.done.done():
+        request.done.set_exception(error)
 
 
 def _yield_to_others() -> None:
