@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from typing import Literal
 
@@ -21,7 +21,7 @@ MAX_PENDING = 8
 """Encoded frames that may wait for the decoder: about a quarter second at 30 fps. A decoder that was held
 up for less catches up, which is cheaper than a keyframe."""
 
-_DECODERS: dict[VideoCodec, Literal["vp8", "h264"]] = {VideoCodec.VP8: "vp8", VideoCodec.H264: "h264"}
+_DECODERS: dict[VideoCodec, Literal["libvpx", "h264"]] = {VideoCodec.VP8: "libvpx", VideoCodec.H264: "h264"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ class FrameDecoder:
         return self._context
 
 
-def _open_context(name: Literal["vp8", "h264"]) -> av.VideoCodecContext:
+def _open_context(name: Literal["libvpx", "h264"]) -> av.VideoCodecContext:
     context = av.CodecContext.create(name, "r")
     # Frame threads would hold a picture back for each thread; so would H.264 reordering, which no WebRTC
     # sender uses.
@@ -110,7 +110,8 @@ class BoundedDecoder:
         self._on_reference_lost = on_reference_lost
         self._decoder = FrameDecoder()
         self._pending: deque[EncodedFrame] = deque()
-        self._job: asyncio.Future[Batch] | None = None
+        self._loop = asyncio.get_running_loop()
+        self._job: Future[Batch] | None = None
         self._closed = False
 
     @property
@@ -139,15 +140,17 @@ class BoundedDecoder:
         self._closed = True
         self._pending.clear()
         if self._job is not None:
-            await asyncio.wait([self._job])
+            await asyncio.wait([asyncio.wrap_future(self._job)])
+            self._job = None
 
     def _start(self) -> None:
         batch = tuple(self._pending)
         self._pending.clear()
-        self._job = asyncio.get_running_loop().run_in_executor(self._executor, self._decoder.decode, batch)
-        self._job.add_done_callback(self._finish)
+        # Not run_in_executor: its chain of two futures costs more than all of the assembly.
+        self._job = self._executor.submit(self._decoder.decode, batch)
+        self._job.add_done_callback(lambda job: self._loop.call_soon_threadsafe(self._finish, job))
 
-    def _finish(self, job: asyncio.Future[Batch]) -> None:
+    def _finish(self, job: Future[Batch]) -> None:
         self._job = None
         if self._closed or job.cancelled():
             return

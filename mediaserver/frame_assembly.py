@@ -22,6 +22,10 @@ FIRST_RTT = 0.05
 MIN_NACK_INTERVAL = 0.02
 NACK_INTERVAL_RTTS = 1.25
 
+KEYFRAME_PATIENCE = 3
+"""How many times longer a hole in an awaited keyframe is repaired: nothing else could be shown meanwhile,
+and the next keyframe would be as likely to have one."""
+
 
 class VideoCodec(StrEnum):
     """Codecs that can be assembled and decoded; the values are the names in SDP."""
@@ -165,8 +169,12 @@ class FrameAssembler:
     @property
     def due(self) -> float | None:
         """When `poll` has something to do next; ``None`` while nothing is missing."""
-        times = [loss.noticed + self.max_wait for loss in self._losses.values()]
-        times += [at for loss in self._losses.values() if (at := self._nack_at(loss)) is not None]
+        times: list[float] = []
+        if self._losses:
+            wait = self._wait()
+            for loss in self._losses.values():
+                nack_at = self._nack_at(loss, wait)
+                times.append(loss.noticed + wait if nack_at is None else nack_at)
         if self._wants_keyframe():
             times.append(self._asked_keyframe + self.keyframe_interval)
         return min(times, default=None)
@@ -174,7 +182,8 @@ class FrameAssembler:
     def poll(self, now: float) -> Feedback:
         """Returns what is due at ``now`` and takes it for done."""
         frames: list[EncodedFrame] = []
-        stale = [s for s, loss in self._losses.items() if now >= loss.noticed + self.max_wait]
+        wait = self._wait()
+        stale = [s for s, loss in self._losses.items() if now >= loss.noticed + wait]
         if stale:
             self._drop_below(after := max(stale) + 1)
             self._awaiting_keyframe = True
@@ -182,7 +191,7 @@ class FrameAssembler:
 
         nack = []
         for sequence, loss in self._losses.items():
-            at = self._nack_at(loss)
+            at = self._nack_at(loss, wait)
             if at is not None and now >= at:
                 loss.asked = now
                 loss.times_asked += 1
@@ -203,11 +212,14 @@ class FrameAssembler:
         if loss is not None and loss.times_asked == 1:
             self.rtt += (now - loss.asked - self.rtt) / 8
 
-    def _nack_at(self, loss: _Loss) -> float | None:
+    def _wait(self) -> float:
+        return self.max_wait * (KEYFRAME_PATIENCE if self._keyframe_is_coming() else 1)
+
+    def _nack_at(self, loss: _Loss, wait: float) -> float | None:
         if not loss.times_asked:
             return loss.noticed
         at = loss.asked + max(MIN_NACK_INTERVAL, NACK_INTERVAL_RTTS * self.rtt)
-        return at if at + self.rtt < loss.noticed + self.max_wait else None
+        return at if at + self.rtt < loss.noticed + wait else None
 
     def _wants_keyframe(self) -> bool:
         # Without new packets the sender is paused or gone: asking it again would be noise.
@@ -216,7 +228,10 @@ class FrameAssembler:
         if self._keyframe_demanded:
             return True
         # With a keyframe already on its way, asking would only cost a second one.
-        return self._awaiting_keyframe and not any(packet.keyframe for packet in self._packets.values())
+        return self._awaiting_keyframe and not self._keyframe_is_coming()
+
+    def _keyframe_is_coming(self) -> bool:
+        return self._awaiting_keyframe and any(packet.keyframe for packet in self._packets.values())
 
     def _collect(self, start: int) -> list[EncodedFrame]:
         """Takes out every frame that can leave; ``start`` is where the next frame should begin."""
@@ -273,9 +288,10 @@ class FrameAssembler:
         return None
 
     def _forget_undecodable(self) -> None:
-        """Keeps only what may still become a keyframe: from a keyframe's start, or from a hole, on."""
-        starts = [s for s, packet in self._packets.items() if packet.keyframe]
-        self._drop_below(min([*starts, *self._losses, self._highest + 1]))
+        """Keeps only what may still become a keyframe: from a keyframe's first packet on, or, while none is
+        here, from the first hole, where it may be missing."""
+        starts = [s for s, packet in self._packets.items() if packet.keyframe and packet.begins_frame]
+        self._drop_below(min(starts or self._losses, default=self._highest + 1))
 
     def _drop_below(self, sequence: int) -> None:
         for old in sorted(s for s in self._packets if s < sequence):

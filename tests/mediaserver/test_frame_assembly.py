@@ -212,6 +212,23 @@ class TestLoss:
         assert assembler.due is None
         assert len(add_all(assembler, rest)) == 1
 
+    def test_a_hole_in_an_awaited_keyframe_is_repaired_for_longer(self) -> None:
+        sender = Sender()
+        assembler = FrameAssembler(max_wait=0.15)
+        first, lost, last = sender.frame(keyframe=True)
+        add_all(assembler, [first, last])
+        for step in range(30):
+            assert not assembler.poll(step / 100).request_keyframe
+        assert len(assembler.add(replace(lost, arrived=0.3))) == 1
+        assert assembler.due is None
+
+    def test_what_is_missing_before_an_awaited_keyframe_is_not_asked_for(self) -> None:
+        sender = Sender()
+        assembler = FrameAssembler()
+        delta, keyframe = sender.frame(), sender.frame(keyframe=True)
+        add_all(assembler, [delta[0], keyframe[0]])
+        assert assembler.poll(0.0).nack == []
+
     def test_a_stalled_receiver_can_demand_one_nevertheless(self) -> None:
         sender = Sender()
         assembler = FrameAssembler()
