@@ -7,10 +7,10 @@
 /** At 30 fps enough for a second; 640×480 pictures take about 1.2 MB each. */
 const MAX_FRAMES = 30;
 const MAX_DELAY_MS = 1000;
-/** A little more than the age of results, which varies. */
-const MARGIN_MS = 60;
-/** The delay follows the age slowly: a jump would show as a jerk. */
-const FOLLOW = 0.05;
+/** Ages vary. */
+const MARGIN_MS = 40;
+/** The delay changes slowly: a jump would show as a jerk. */
+const FOLLOW = 0.1;
 
 /** @typedef {{canvas: HTMLCanvasElement, time: number}} Frame `time` is when it was captured, Unix ms. */
 
@@ -20,6 +20,8 @@ export class FrameDelay {
   /** @type {HTMLCanvasElement[]} */
   #spare = [];
   #delay = 0;
+  /** @type {number | null} */
+  #resultTime = null;
 
   /** @param {HTMLVideoElement} video @param {number} time */
   push(video, time) {
@@ -32,9 +34,16 @@ export class FrameDelay {
     this.#frames.push({ canvas, time });
   }
 
-  /** @param {number} ageMs Of a result just in. */
-  observeAge(ageMs) {
-    const wanted = Math.min(MAX_DELAY_MS, ageMs + MARGIN_MS);
+  /**
+   * A picture can be shown when the results before and after it are there.
+   *
+   * @param {number} time When the frame of a result just in was captured, Unix ms.
+   * @param {number} ageMs
+   */
+  observeResult(time, ageMs) {
+    const interval = this.#resultTime === null ? 0 : Math.max(0, time - this.#resultTime);
+    this.#resultTime = time;
+    const wanted = Math.min(MAX_DELAY_MS, interval + ageMs + MARGIN_MS);
     this.#delay += (wanted - this.#delay) * (this.#delay === 0 ? 1 : FOLLOW);
   }
 

@@ -61,7 +61,7 @@ export class Overlay {
   /** @param {import("./client.js").ResultDetail} detail */
   observe({ result, captureTime, ageMs }) {
     this.#scene.observe(result, captureTime);
-    this.#delay.observeAge(ageMs);
+    this.#delay.observeResult(captureTime, ageMs);
   }
 
   /** @param {import("../shared/wire.js").Text[]} texts @param {number} time Unix ms */

@@ -9,9 +9,8 @@
 export const HORIZON_MS = 500;
 /** How long a thing that is gone, or stale, takes to fade away. */
 export const FADE_MS = 250;
-/** Motion is fitted through the sightings of this long, at most `FIT_SIGHTINGS` of them. */
-const FIT_MS = 900;
-const FIT_SIGHTINGS = 3;
+/** Motion is fitted through the sightings of this long, and through two at least: what is older lags behind. */
+const FIT_MS = 250;
 /** What is kept to interpolate in: more than the age of any result that is of use. */
 const HISTORY_MS = 3000;
 /** A correction by a new sighting is taken up over about this long, so that nothing jumps. */
@@ -154,10 +153,11 @@ class Track {
  */
 function slope(sightings) {
   const newest = sightings[sightings.length - 1];
-  const fitted = sightings.slice(-FIT_SIGHTINGS).filter(({ time }) => time > newest.time - FIT_MS);
+  const recent = sightings.findIndex(({ time }) => time > newest.time - FIT_MS);
+  const fitted = sightings.slice(Math.max(0, Math.min(recent, sightings.length - 2)));
   const meanTime = mean(fitted.map(({ time }) => time));
   const spread = fitted.reduce((sum, { time }) => sum + (time - meanTime) ** 2, 0);
-  if (spread === 0) return newest.values.map(() => 0);
+  if (spread === 0) return newest.values.map(() => 0); // back after a long time: one sighting
   return newest.values.map((_, i) => {
     const meanValue = mean(fitted.map(({ values }) => values[i]));
     const covariance = fitted.reduce(

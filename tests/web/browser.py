@@ -1,0 +1,70 @@
+"""Real Chromium, and clips for its fake camera."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import AsyncIterator, Iterable
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+playwright = pytest.importorskip("playwright.async_api", reason="Playwright for Python is not installed")
+
+_FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+)
+FAKE_CAMERA = ("--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream")
+
+
+def chromium_path() -> str:
+    """Debian's Chromium, or what ``CHROMIUM`` names; skips the test where there is none."""
+    path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    if path is None:
+        pytest.skip("no chromium in PATH (Debian: apt-get install chromium)")
+    return path
+
+
+@contextlib.asynccontextmanager
+async def chromium(*flags: str, clip: Path | None = None) -> AsyncIterator[playwright.Browser]:
+    """A browser; with ``clip`` (.mjpeg) its camera shows that clip in a loop."""
+    if clip is not None:
+        flags = (*flags, *FAKE_CAMERA, f"--use-file-for-fake-video-capture={clip}")
+    async with playwright.async_playwright() as tool:
+        browser = await tool.chromium.launch(executable_path=chromium_path(), args=[*_FLAGS, *flags])
+        try:
+            yield browser
+        finally:
+            await browser.close()
+
+
+def write_camera_clip(path: Path, pictures: Iterable[NDArray[np.uint8]], width: int, height: int) -> None:
+    """Motion JPEG at 30 fps of RGB ``pictures``, uint8 [height, width, 3]."""
+    with av.open(str(path), "w", format="mjpeg") as clip:
+        stream = clip.add_stream("mjpeg", rate=30)
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuvj420p"
+        for picture in pictures:
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            clip.mux(stream.encode(frame.reformat(format="yuvj420p", dst_color_range="JPEG")))
+        clip.mux(stream.encode())
+
+
+def camera_clip_of(video: Path, path: Path, seconds: float) -> None:
+    """The first seconds of a video as a clip for the fake camera."""
+    with av.open(str(video)) as container:
+        frames = (frame for frame in container.decode(video=0))
+        pictures = []
+        for frame in frames:
+            if frame.time is not None and frame.time > seconds:
+                break
+            pictures.append(frame.to_ndarray(format="rgb24"))
+    write_camera_clip(path, pictures, width=pictures[0].shape[1], height=pictures[0].shape[0])

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import math
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import pytest_asyncio
+from numpy.typing import NDArray
+
+from tests.web.browser import chromium, playwright, write_camera_clip
+
+CLIP_WIDTH, CLIP_HEIGHT = 320, 240
+CLIP_FRAMES = 150
+
+
+def red_thing() -> Iterator[NDArray[np.uint8]]:
+    """A red block that goes to and fro on grey, ``CLIP_FRAMES`` long, without a seam at the end."""
+    for i in range(CLIP_FRAMES):
+        picture = np.full((CLIP_HEIGHT, CLIP_WIDTH, 3), 60, np.uint8)
+        angle = 2 * math.pi * i / CLIP_FRAMES
+        x = round(130 + 100 * math.sin(angle))
+        y = round(80 + 40 * math.cos(2 * angle))
+        picture[y : y + 80, x : x + 60] = (230, 20, 20)
+        yield picture
+
+
+@pytest.fixture(scope="session")
+def red_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("camera") / "red.mjpeg"
+    write_camera_clip(path, red_thing(), CLIP_WIDTH, CLIP_HEIGHT)
+    return path
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def browser(red_clip: Path) -> AsyncIterator[playwright.Browser]:
+    """Chromium whose camera shows the red thing."""
+    async with chromium(clip=red_clip) as opened:
+        yield opened
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def page(browser: playwright.Browser) -> AsyncIterator[playwright.Page]:
+    """A fresh page; the test fails on any uncaught error in it."""
+    context = await browser.new_context(viewport={"width": 1360, "height": 860}, permissions=["camera"])
+    opened = await context.new_page()
+    errors: list[str] = []
+    opened.on("pageerror", lambda error: errors.append(str(error)))
+    yield opened
+    await context.close()
+    assert errors == []

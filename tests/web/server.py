@@ -1,0 +1,88 @@
+"""The real server in this process, with an engine that a test can see through."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Mapping
+
+import numpy as np
+from aiohttp import web
+from numpy.typing import NDArray
+
+from inference.engine import Engine, HeadLayout, ModelInfo, Placement, Task
+from inference.types import FRAME_HEIGHT, FRAME_WIDTH, Floats
+from mediaserver.app import create_app
+from mediaserver.metrics import Metrics
+from mediaserver.server import LoadEngine, MediaServer, Readiness
+from mediaserver.settings import Settings
+
+
+@contextlib.asynccontextmanager
+async def serving(
+    load_engine: LoadEngine, *, wait_ready: bool = True, **settings: object
+) -> AsyncIterator[str]:
+    """The address of a server; port 0 unless ``settings`` say otherwise."""
+    chosen = Settings(**{"port": 0, "pose": False, **settings})  # type: ignore[arg-type]
+    server = MediaServer(chosen, load_engine)
+    async with server.running():
+        runner = web.AppRunner(create_app(server), access_log=None, shutdown_timeout=0.5)
+        await runner.setup()
+        try:
+            site = web.TCPSite(runner, chosen.host, chosen.port)
+            await site.start()
+            while wait_ready and server.readiness is Readiness.LOADING:
+                await asyncio.sleep(0.01)
+            _, port = runner.addresses[0][:2]
+            yield f"http://127.0.0.1:{port}/"
+            await site.stop()
+            await server.drain()
+        finally:
+            await runner.cleanup()
+
+
+class RedThingDetector:
+    """Finds the one red thing in a picture: a detector whose truth is known. Takes ``seconds`` a frame."""
+
+    def __init__(self, seconds: float = 0.0) -> None:
+        self._seconds = seconds
+        whole_frame = Placement(FRAME_WIDTH, FRAME_HEIGHT, 1.0, 0.0, 0.0)
+        self._models = {
+            Task.DETECT: ModelInfo(Task.DETECT, "red", ("thing",), HeadLayout.END_TO_END, whole_frame)
+        }
+
+    @property
+    def models(self) -> Mapping[Task, ModelInfo]:
+        return self._models
+
+    async def infer(self, task: Task, images: NDArray[np.uint8]) -> Floats:
+        await asyncio.sleep(self._seconds)
+        return np.stack([self._find(image) for image in images])
+
+    async def close(self) -> None:
+        """Holds nothing."""
+
+    @staticmethod
+    def _find(image: NDArray[np.uint8]) -> Floats:
+        """float32 [1, 6]: x1, y1, x2, y2, score, class."""
+        red, green, blue = (image[..., i].astype(np.int16) for i in range(3))
+        rows, columns = np.nonzero(red - np.maximum(green, blue) > 80)
+        if len(rows) == 0:
+            return np.zeros((1, 6), np.float32)
+        corners = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
+        return np.array([[*corners, 0.9, 0]], np.float32)
+
+
+def loading(engine: Engine) -> LoadEngine:
+    """Hands over an engine that exists already."""
+
+    async def load(_metrics: Metrics) -> Engine:
+        return engine
+
+    return load
+
+
+async def never_loads(_metrics: Metrics) -> Engine:
+    """Models that take for ever."""
+    await asyncio.Event().wait()
+    raise AssertionError("unreachable")

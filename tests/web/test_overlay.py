@@ -1,0 +1,104 @@
+"""``web/engine/overlay.js`` on a playing camera: where boxes are drawn against what the picture shows."""
+
+from __future__ import annotations
+
+import statistics
+from typing import Any
+
+import pytest
+
+from tests.web.browser import playwright
+from tests.web.server import RedThingDetector, loading, serving
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+_SLOW_S = 0.19
+"""Seconds a frame: about five results a second."""
+
+# Compares, in each drawn picture, three centres of the red thing in 0..1 of the width: in the video
+# itself, of the box as drawn on the canvas, and of the last result's box, which is what "hold" would draw.
+_MEASURE = """async ([url, seconds, sync]) => {
+  const { InferenceClient } = await import("/engine/client.js");
+  const { Overlay } = await import("/engine/overlay.js");
+  document.body.replaceChildren();
+  const stream = await navigator.mediaDevices.getUserMedia({ video: { width: 320, height: 240 } });
+  const video = Object.assign(document.createElement("video"), { muted: true, srcObject: stream });
+  const canvas = document.createElement("canvas");
+  for (const element of [video, canvas]) {
+    Object.assign(element.style, { position: "fixed", inset: "0", width: "320px", height: "240px" });
+    document.body.append(element);
+  }
+  await video.play();
+  const overlay = new Overlay(video, canvas);
+  overlay.view = { mirror: false, sync, labels: false };
+  const client = new InferenceClient({ url, track: stream.getVideoTracks()[0] });
+  let held = null, results = 0;
+  client.addEventListener("result", ({ detail }) => {
+    overlay.observe(detail);
+    results += 1;
+    const [thing] = detail.result.detections;
+    if (thing) held = thing.box[0] + thing.box[2] / 2;
+  });
+  client.start();
+
+  const sample = new OffscreenCanvas(320, 240);
+  const context = sample.getContext("2d", { willReadFrequently: true });
+  const centre = (picture, wanted) => {
+    context.clearRect(0, 0, 320, 240);
+    context.drawImage(picture, 0, 0, 320, 240);
+    const { data } = context.getImageData(0, 0, 320, 240);
+    let [left, right] = [320, -1];
+    for (let i = 0; i < data.length; i += 4) {
+      if (!wanted(data[i], data[i + 1], data[i + 2], data[i + 3])) continue;
+      const x = (i / 4) % 320;
+      left = Math.min(left, x);
+      right = Math.max(right, x);
+    }
+    return right < 0 ? null : (left + right + 1) / 2 / 320;
+  };
+  const red = (r, g, b) => r - Math.max(g, b) > 80;
+  // The outline of the first box, id 1, and nothing of the red of a delayed picture under it.
+  const outlined = sync ? (r, g, b) => b - r > 60 : (r, g, b, alpha) => alpha > 128;
+  const drawn = [], hold = [];
+  const rest = 3000, until = performance.now() + rest + 1000 * seconds;
+  let before = 0, ticks = 0, began = 0;
+  while (performance.now() < until) {
+    await new Promise(requestAnimationFrame);
+    if (performance.now() < until - 1000 * seconds) { before = results; began = performance.now(); continue; }
+    ticks += 1;
+    const shown = centre(sync ? canvas : video, red);
+    const box = centre(canvas, outlined);
+    if (shown === null || box === null || held === null) continue;
+    drawn.push(Math.abs(box - shown));
+    hold.push(Math.abs(held - shown));
+  }
+  const span = (performance.now() - began) / 1000;
+  client.close();
+  overlay.close();
+  stream.getTracks().forEach((track) => track.stop());
+  return { drawn, hold, resultRate: (results - before) / span, drawRate: ticks / span };
+}"""
+
+
+async def _measure(page: playwright.Page, seconds: float, *, sync: bool = False) -> dict[str, Any]:
+    async with serving(loading(RedThingDetector(_SLOW_S))) as address:
+        await page.goto(address + "examples/minimal.html")
+        url = address.replace("http", "ws") + "ws/inference"
+        return await page.evaluate(_MEASURE, [url, seconds, sync])
+
+
+async def test_boxes_follow_the_picture_between_results(page: playwright.Page) -> None:
+    measured = await _measure(page, 8.0)
+    drawn, hold = statistics.mean(measured["drawn"]), statistics.mean(measured["hold"])
+    print(f"inference {measured['resultRate']:.1f}/s, drawn {measured['drawRate']:.0f}/s")
+    print(f"mean error of the centre, frame widths: drawn {drawn:.4f}, held {hold:.4f}")
+    assert 3 < measured["resultRate"] < 6
+    assert measured["drawRate"] >= 30
+    assert drawn <= hold / 2
+
+
+async def test_in_sync_mode_boxes_sit_on_their_picture(page: playwright.Page) -> None:
+    measured = await _measure(page, 4.0, sync=True)
+    error = statistics.mean(measured["drawn"])
+    print(f"mean error of the centre, frame widths: {error:.4f}")
+    assert error <= 0.015
