@@ -43,7 +43,7 @@ def leased(world: World, sessions: list[Session]) -> tuple[int, int]:
     for start, length in sessions:
         simulation.play([Step(start - minute, Act.START)])
         # A press while the machine is stopping has to be repeated.
-        while world.state != "running" or not world.server.accepts:
+        while world.cloud.state != "running" or not world.server.accepts:
             simulation.play([Step(1, Act.START)])
         simulation.play([Step(0, Act.JOIN), Step(length, Act.LEAVE)])
         minute = round((world.now - simulation.began) / MINUTE)

@@ -12,7 +12,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from itertools import count
 
-from tests.lambdas.world import World, aws_error
+from lambdas.dev.cloud import refusal
+from tests.lambdas.world import World
 
 MINUTE = timedelta(minutes=1)
 REAPER_PERIOD = timedelta(minutes=30)
@@ -80,10 +81,10 @@ class Simulation:
         """Everyone leaves and every fault ends. Returns how long the machine then still runs."""
         world = self.world
         world.server.sessions = 0
-        world.on_call = lambda operation: None
+        world.fault = None
         world.server.reachable = True
         self._silent_until = self._cut_off_until = self._quiet = world.now
-        while world.state in {"pending", "running"} and world.now - self._quiet < timedelta(hours=12):
+        while world.cloud.state in {"pending", "running"} and world.now - self._quiet < timedelta(hours=12):
             self.pass_time(MINUTE)
         return world.now - self._quiet
 
@@ -124,21 +125,21 @@ class Simulation:
     def _break_aws(self, act: Act) -> None:
         match act:
             case Act.SCHEDULE_LOST:
-                self.world.lose_schedule()
+                self.world.cloud.lose_schedule()
             case Act.FIRE_LATE:
                 self._lateness = 7 * MINUTE
             case Act.CRASH:
-                self.world.on_call = _failing(after=1, calls=1, error=Died())
+                self.world.fault = _failing(after=1, calls=1, error=Died())
             case _:
-                self.world.on_call = _failing(after=0, calls=3, error=aws_error("ThrottlingException", "any"))
+                self.world.fault = _failing(after=0, calls=3, error=refusal("ThrottlingException", "any"))
 
     def _minute(self) -> None:
         world, server = self.world, self.world.server
         world.advance(MINUTE)
         server.reachable = world.now >= self._cut_off_until
-        if world.state == "running" and not server.up and self._server_is_back():
+        if world.cloud.state == "running" and not server.up and self._server_is_back():
             server.up, self._server_back = True, None
-        if world.state == "running":
+        if world.cloud.state == "running":
             self._count()
             if world.now >= self._silent_until:
                 world.beat(server.sessions)
@@ -153,7 +154,7 @@ class Simulation:
     def _server_is_back(self) -> bool:
         if self._server_back is not None:
             return self.world.now >= self._server_back
-        return self.world.now >= self.world.launched + SERVER_BOOT
+        return self.world.now >= self.world.cloud.launched + SERVER_BOOT
 
     def _count(self) -> None:
         self.run_minutes += 1
@@ -164,7 +165,7 @@ class Simulation:
 
     def _fire_when_due(self) -> None:
         # A one-time schedule fires once; moving it arms it again.
-        due = self.world.due
+        due = self.world.cloud.due
         if due is None or due == self._fired:
             return
         if self.world.now >= due + self._lateness:
@@ -186,20 +187,23 @@ class Simulation:
             return False
         finally:
             for when, sessions in self.world.stops[stops:]:
-                if sessions and when < self.world.launched + self.world.settings.max_run:
+                if sessions and when < self.world.cloud.launched + self.world.settings.max_run:
                     self.violations.append(f"{when}: stopped with {sessions} live sessions")
         return True
 
     def _check(self) -> None:
         world = self.world
-        if len(world.schedule_names) > 1:
-            self.violations.append(f"{world.now}: schedules {world.schedule_names}")
+        if len(world.cloud.schedule_names) > 1:
+            self.violations.append(f"{world.now}: schedules {world.cloud.schedule_names}")
         allowed = MINUTE
         if self._faulty:
             # A lost or failed firing is made good by the next reaper that gets through.
             allowed += REAPER_PERIOD * (1 + self._failed_reaps) + sum(LAMBDA_RETRIES, timedelta(0))
-        if world.state == "running" and world.now > world.launched + world.settings.max_run + allowed:
-            self.violations.append(f"{world.now}: runs since {world.launched}")
+        if (
+            world.cloud.state == "running"
+            and world.now > world.cloud.launched + world.settings.max_run + allowed
+        ):
+            self.violations.append(f"{world.now}: runs since {world.cloud.launched}")
 
 
 def _failing(after: int, calls: int, error: BaseException) -> Callable[[str], None]:

@@ -5,13 +5,20 @@ from datetime import timedelta
 import pytest
 
 from lambdas.auto_stop import AutoStop
+from lambdas.dev.cloud import refusal
 from lambdas.errors import AwsFailed, Throttled
-from tests.lambdas.world import EPOCH, GROUP, REAPER, ROLE, World, aws_error
+from tests.lambdas.world import EPOCH, World
 
 
 @pytest.fixture
 def auto_stop(world: World) -> AutoStop:
-    return AutoStop(world.scheduler, group=GROUP, target_arn=REAPER, role_arn=ROLE)
+    settings = world.settings
+    return AutoStop(
+        world.scheduler,
+        group=settings.schedule_group,
+        target_arn=settings.reaper_arn,
+        role_arn=settings.scheduler_role_arn,
+    )
 
 
 def test_there_is_none_at_first(auto_stop: AutoStop) -> None:
@@ -23,14 +30,14 @@ def test_is_created_then_moved(auto_stop: AutoStop, world: World) -> None:
         due = EPOCH + timedelta(minutes=minutes)
         assert auto_stop.put(due) == due
         assert auto_stop.due() == due
-    assert world.schedule_names == ["auto-stop"]
+    assert world.cloud.schedule_names == ["auto-stop"]
 
 
 def test_fires_the_reaper_once_and_exactly(auto_stop: AutoStop, world: World) -> None:
     auto_stop.put(EPOCH)
-    schedule = world.scheduler.get_schedule(Name="auto-stop", GroupName=GROUP)
-    assert schedule["Target"]["Arn"] == REAPER
-    assert schedule["Target"]["RoleArn"] == ROLE
+    schedule = world.scheduler.get_schedule(Name="auto-stop", GroupName=world.settings.schedule_group)
+    assert schedule["Target"]["Arn"] == world.settings.reaper_arn
+    assert schedule["Target"]["RoleArn"] == world.settings.scheduler_role_arn
     assert schedule["FlexibleTimeWindow"] == {"Mode": "OFF"}
     assert schedule["ScheduleExpression"] == "at(2026-03-02T08:00:00)"
 
@@ -49,7 +56,7 @@ def test_deleting_twice_is_no_error(auto_stop: AutoStop) -> None:
 @pytest.mark.parametrize("operation", ["UpdateSchedule", "CreateSchedule"])
 def test_a_conflict_means_that_someone_else_did_it(auto_stop: AutoStop, world: World, operation: str) -> None:
     def conflict(**_: object) -> None:
-        raise aws_error("ConflictException", operation)
+        raise refusal("ConflictException", operation)
 
     event = f"before-call.scheduler.{operation}"
     world.scheduler.meta.events.register(event, conflict)
@@ -62,7 +69,7 @@ def test_a_conflict_means_that_someone_else_did_it(auto_stop: AutoStop, world: W
 @pytest.mark.parametrize(("code", "kind"), [("ThrottlingException", Throttled), ("Other", AwsFailed)])
 def test_other_errors_are_typed(auto_stop: AutoStop, world: World, code: str, kind: type[Exception]) -> None:
     def refuse(**_: object) -> None:
-        raise aws_error(code, "any")
+        raise refusal(code, "any")
 
     world.scheduler.meta.events.register("before-call.scheduler", refuse)
     try:

@@ -11,7 +11,8 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
-from tests.lambdas.world import GROUP, REAPER, REGION, ROLE, SECRET, STACK, World
+from lambdas.dev.cloud import REGION
+from tests.lambdas.world import World
 
 ROOT = Path(__file__).parents[2]
 
@@ -61,12 +62,12 @@ def environment(world: World, package: Path) -> Iterator[dict[str, str]]:
         "AWS_DEFAULT_REGION": REGION,
         "AWS_ACCESS_KEY_ID": "testing",
         "AWS_SECRET_ACCESS_KEY": "testing",
-        "STACK": STACK,
+        "STACK": world.settings.stack,
         "SERVER_URL": world.server.url,
-        "SCHEDULE_GROUP": GROUP,
-        "REAPER_ARN": REAPER,
-        "SCHEDULER_ROLE_ARN": ROLE,
-        "KEYS_SECRET": SECRET,
+        "SCHEDULE_GROUP": world.settings.schedule_group,
+        "REAPER_ARN": world.settings.reaper_arn,
+        "SCHEDULER_ROLE_ARN": world.settings.scheduler_role_arn,
+        "KEYS_SECRET": world.settings.keys_secret,
     }
     server.stop()
 
@@ -94,7 +95,7 @@ def test_the_package_starts_a_machine_from_a_cold_process(
     assert isinstance(answer, dict)
     assert answer["statusCode"] == 202
     assert json.loads(answer["body"])["state"] == "starting"
-    assert world.schedule_names == ["auto-stop"]
+    assert world.cloud.schedule_names == ["auto-stop"]
     # PyJWT is not part of the runtime: it must come out of the package.
     assert str(report["jwt"]).startswith(str(package))
     # The functions have 256 MB.

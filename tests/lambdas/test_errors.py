@@ -4,7 +4,7 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 
 from lambdas import errors
-from tests.lambdas.world import aws_error
+from lambdas.dev.cloud import refusal
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,7 @@ def test_every_error_of_aws_has_a_status_and_words(
     code: str, kind: type[errors.LifecycleError], status: int
 ) -> None:
     with pytest.raises(kind) as caught, errors.translated():
-        raise aws_error(code, "any")
+        raise refusal(code, "any")
     assert caught.value.status == status
     assert "gain" in str(caught.value) or "operator" in str(caught.value)
 

@@ -10,7 +10,7 @@ MINUTE = timedelta(minutes=1)
 
 def last_active(world: World, instance_id: str | None = None) -> datetime | None:
     heartbeat = Heartbeat(world.cloudwatch)
-    return heartbeat.last_active(instance_id or world.instance_id, EPOCH - 15 * MINUTE, EPOCH)
+    return heartbeat.last_active(instance_id or world.cloud.instance_id, EPOCH - 15 * MINUTE, EPOCH)
 
 
 def test_no_report_is_no_activity(world: World) -> None:

@@ -5,10 +5,11 @@ from datetime import timedelta
 
 import pytest
 
+from lambdas.dev.cloud import SHUT_DOWN_AFTER
 from lambdas.errors import ServerFailed
 from lambdas.lifecycle import Outcome
 from lambdas.tokens import Audience, verify
-from tests.lambdas.world import KEYS, SHUTDOWN, World
+from tests.lambdas.world import KEYS, World
 
 MINUTE = timedelta(minutes=1)
 
@@ -19,9 +20,9 @@ class TestStart:
         assert answer["http"] == 202
         assert answer["state"] == "starting"
         assert answer["address"] == world.server.url
-        assert answer["wait_s"] == 180
-        assert world.state == "pending"
-        assert world.due == world.now + world.settings.idle
+        assert answer["wait_s"] == 240
+        assert world.cloud.state == "pending"
+        assert world.cloud.due == world.now + world.settings.idle
 
     def test_gives_a_token_for_this_user_s_session(self, world: World) -> None:
         token = world.press("start", user="grace")["token"]
@@ -41,7 +42,7 @@ class TestStart:
             answers = list(pool.map(lambda n: world.press("start", user=f"user {n}"), range(10)))
         assert {answer["http"] for answer in answers} == {202}
         assert world.starts == 1
-        assert world.schedule_names == ["auto-stop"]
+        assert world.cloud.schedule_names == ["auto-stop"]
 
     def test_waits_its_turn_while_the_machine_stops(self, world: World) -> None:
         world.run()
@@ -49,21 +50,21 @@ class TestStart:
         answer = world.press("start")
         assert (answer["http"], answer["state"]) == (202, "stopping")
         assert "token" not in answer
-        world.advance(SHUTDOWN)
+        world.advance(SHUT_DOWN_AFTER)
         assert world.press("start")["state"] == "starting"
 
     def test_never_promises_more_than_the_maximum(self, world: World) -> None:
         world.run()
         world.advance(world.settings.max_run - 10 * MINUTE)
         world.press("start")
-        assert world.due == world.launched + world.settings.max_run
+        assert world.cloud.due == world.cloud.launched + world.settings.max_run
 
     def test_does_not_keep_a_failed_machine_alive(self, world: World) -> None:
         world.press("start")
-        world.advance(11 * MINUTE)
-        before = world.due
+        world.advance(16 * MINUTE)
+        before = world.cloud.due
         assert world.press("start")["state"] == "failed"
-        assert world.due == before
+        assert world.cloud.due == before
 
     def test_without_capacity_says_what_to_do(self, world: World) -> None:
         with world.failing("StartInstances", "InsufficientInstanceCapacity"):
@@ -75,7 +76,7 @@ class TestStart:
         with world.failing("StartInstances", "InternalError"):
             world.press("start")
         assert world.press("start")["state"] == "starting"
-        assert (world.starts, world.schedule_names) == (1, ["auto-stop"])
+        assert (world.starts, world.cloud.schedule_names) == (1, ["auto-stop"])
 
 
 class TestStatus:
@@ -94,12 +95,12 @@ class TestStatus:
         assert state() == "ready"
         world.press("stop")
         assert state() == "stopping"
-        world.advance(SHUTDOWN)
+        world.advance(SHUT_DOWN_AFTER)
         assert state() == "stopped"
 
     def test_a_server_that_stays_silent_has_failed(self, world: World) -> None:
         world.press("start")
-        world.advance(11 * MINUTE)
+        world.advance(16 * MINUTE)
         answer = world.press("status")
         assert (answer["state"], answer["wait_s"]) == ("failed", None)
 
@@ -111,12 +112,12 @@ class TestStatus:
     def test_the_estimate_shrinks(self, world: World) -> None:
         world.press("start")
         world.advance(MINUTE)
-        assert world.press("status")["wait_s"] == 120
+        assert world.press("status")["wait_s"] == 180
 
     def test_shows_the_end_of_the_lease(self, world: World) -> None:
         world.run()
-        assert world.due is not None
-        assert world.press("status")["stops_at"] == world.due.isoformat()
+        assert world.cloud.due is not None
+        assert world.press("status")["stops_at"] == world.cloud.due.isoformat()
 
 
 class TestStop:
@@ -124,16 +125,16 @@ class TestStop:
         world.run()
         answer = world.press("stop")
         assert (answer["http"], answer["state"]) == (202, "stopping")
-        assert world.state == "stopping"
+        assert world.cloud.state == "stopping"
         assert world.server.draining
-        assert world.due is None
+        assert world.cloud.due is None
 
     def test_spares_a_live_session(self, world: World) -> None:
         world.run()
         world.server.sessions = 1
         answer = world.press("stop")
         assert (answer["http"], answer["error"]) == (409, "in_use")
-        assert world.state == "running"
+        assert world.cloud.state == "running"
 
     def test_believes_the_heartbeat_when_the_server_cannot_be_asked(self, world: World) -> None:
         world.run()
@@ -143,9 +144,9 @@ class TestStop:
 
     def test_stops_a_failed_machine(self, world: World) -> None:
         world.press("start")
-        world.advance(11 * MINUTE)
+        world.advance(16 * MINUTE)
         world.press("stop")
-        assert world.state == "stopping"
+        assert world.cloud.state == "stopping"
 
     def test_does_not_interrupt_a_start(self, world: World) -> None:
         world.press("start")
@@ -171,7 +172,7 @@ class TestReap:
         world.run()
         world.advance(14 * MINUTE)
         assert world.reap() == Outcome.STOPPED_IDLE
-        assert (world.state, world.due) == ("stopping", None)
+        assert (world.cloud.state, world.cloud.due) == ("stopping", None)
 
     def test_fired_twice_stops_once(self, world: World) -> None:
         world.run()
@@ -187,14 +188,14 @@ class TestReap:
         world.beat(2, world.now - 5 * MINUTE)
         world.beat(0, world.now - 2 * MINUTE)
         assert world.reap() == Outcome.EXTENDED
-        assert world.due == world.now + 10 * MINUTE
+        assert world.cloud.due == world.now + 10 * MINUTE
 
     def test_asks_the_server_when_no_heartbeat_came(self, world: World) -> None:
         world.run()
         world.advance(14 * MINUTE)
         world.server.sessions = 1
         assert world.reap() == Outcome.EXTENDED
-        assert world.due == world.now + world.settings.idle
+        assert world.cloud.due == world.now + world.settings.idle
         assert not world.server.draining
 
     def test_stops_at_the_maximum_whoever_uses_it(self, world: World) -> None:
@@ -202,7 +203,7 @@ class TestReap:
         world.server.sessions = 3
         world.advance(world.settings.max_run - 2 * MINUTE)
         assert world.reap() == Outcome.STOPPED_AT_MAXIMUM
-        assert world.state == "stopping"
+        assert world.cloud.state == "stopping"
 
     def test_stops_at_the_maximum_even_if_the_server_refuses(self, world: World) -> None:
         world.run()
@@ -216,32 +217,32 @@ class TestReap:
         world.server.refuse_with = 401
         with pytest.raises(ServerFailed):
             world.reap()
-        assert world.state == "running"
+        assert world.cloud.state == "running"
 
     def test_stops_a_machine_whose_schedule_was_lost(self, world: World) -> None:
         world.run()
-        world.lose_schedule()
+        world.cloud.lose_schedule()
         world.advance(30 * MINUTE)
         assert world.reap() == Outcome.STOPPED_IDLE
 
     def test_restores_a_schedule_lost_early(self, world: World) -> None:
         world.run()
-        world.lose_schedule()
+        world.cloud.lose_schedule()
         assert world.reap() == Outcome.KEPT
-        assert world.due == world.launched + world.settings.idle
+        assert world.cloud.due == world.cloud.launched + world.settings.idle
 
     def test_clears_a_schedule_left_by_a_crash_after_the_stop(self, world: World) -> None:
         world.run()
         with world.failing("DeleteSchedule", "InternalError"):
             world.press("stop")
-        assert world.due is not None
-        world.advance(SHUTDOWN)
+        assert world.cloud.due is not None
+        world.advance(SHUT_DOWN_AFTER)
         world.advance(15 * MINUTE)
         assert world.reap() == Outcome.NOTHING
-        assert world.due is None
+        assert world.cloud.due is None
 
     def test_leaves_the_lease_of_a_start_that_is_just_happening(self, world: World) -> None:
         with world.failing("StartInstances", "InternalError"):
             world.press("start")
         assert world.reap() == Outcome.NOTHING
-        assert world.due is not None
+        assert world.cloud.due is not None

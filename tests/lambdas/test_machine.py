@@ -4,12 +4,12 @@ import pytest
 
 from lambdas.errors import NoInstance
 from lambdas.machine import Ec2Machine
-from tests.lambdas.world import STACK, World
+from tests.lambdas.world import World
 
 
 def test_finds_the_machine_by_its_tag(world: World) -> None:
-    machine = Ec2Machine(world.ec2, STACK).find()
-    assert (machine.instance_id, machine.state) == (world.instance_id, "stopped")
+    machine = Ec2Machine(world.ec2, world.settings.stack).find()
+    assert (machine.instance_id, machine.state) == (world.cloud.instance_id, "stopped")
 
 
 def test_without_a_machine_says_so(world: World) -> None:

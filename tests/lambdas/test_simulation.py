@@ -6,8 +6,9 @@ from datetime import timedelta
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from lambdas.dev.cloud import SHUT_DOWN_AFTER
 from tests.lambdas.simulation import LAMBDA_RETRIES, MINUTE, REAPER_PERIOD, Act, Simulation, Step
-from tests.lambdas.world import SHUTDOWN, World
+from tests.lambdas.world import World
 
 TIMELINES = int(os.environ.get("MEDIASERVER_TEST_TIMELINES", "60"))
 """Enough for every run; thousands by hand: see docs/aws.md."""
@@ -38,7 +39,7 @@ def test_whatever_happens_it_stops_in_time_and_never_under_a_user(world: World, 
     simulation.play(timeline)
     still_on = simulation.quieten()
     assert simulation.violations == []
-    slack = sum(LAMBDA_RETRIES, SHUTDOWN) + MINUTE
+    slack = sum(LAMBDA_RETRIES, SHUT_DOWN_AFTER) + MINUTE
     assert still_on <= world.settings.idle + REAPER_PERIOD + slack
 
 
@@ -67,7 +68,7 @@ def test_the_simulation_notices_a_machine_stopped_under_a_user(world: World) -> 
 def test_the_simulation_notices_a_machine_that_runs_too_long(world: World) -> None:
     simulation = Simulation(world)
     simulation.play([Step(0, Act.START), Step(5, Act.JOIN)])
-    world.on_call = _down
+    world.fault = _down
     simulation.pass_time(world.settings.max_run + timedelta(minutes=1))
     assert simulation.violations
 

@@ -8,7 +8,7 @@ import pytest
 from lambdas.errors import Denied
 from lambdas.tokens import Audience, InvalidToken, Keyring, mint, verify
 from signaling import auth
-from tests.lambdas.world import EPOCH, KEYS, SECRET, World
+from tests.lambdas.world import EPOCH, KEYS, World
 
 LIFE = timedelta(minutes=15)
 
@@ -55,23 +55,23 @@ def test_the_media_server_accepts_what_is_minted_here(minted: Audience, accepted
 class TestKeyring:
     def test_reads_the_secret_once_in_five_minutes(self, world: World) -> None:
         secrets = world.session.client("secretsmanager")
-        keyring = Keyring(secrets, SECRET, lambda: world.now)
+        keyring = Keyring(secrets, world.settings.keys_secret, lambda: world.now)
         assert keyring.keys() == KEYS
         rotated = KEYS | {"k3": "the newest key, of more than 32 bytes"}
-        secrets.put_secret_value(SecretId=SECRET, SecretString=json.dumps(rotated))
+        secrets.put_secret_value(SecretId=world.settings.keys_secret, SecretString=json.dumps(rotated))
         try:
             assert keyring.keys() == KEYS
             world.advance(timedelta(minutes=5))
             assert keyring.keys() == rotated
         finally:
-            secrets.put_secret_value(SecretId=SECRET, SecretString=json.dumps(KEYS))
+            secrets.put_secret_value(SecretId=world.settings.keys_secret, SecretString=json.dumps(KEYS))
 
     @pytest.mark.parametrize("text", ["", "[]", "{}", '{"k1": 7}'])
     def test_refuses_a_secret_that_is_no_key_set(self, world: World, text: str) -> None:
         secrets = world.session.client("secretsmanager")
-        secrets.put_secret_value(SecretId=SECRET, SecretString=text or " ")
+        secrets.put_secret_value(SecretId=world.settings.keys_secret, SecretString=text or " ")
         try:
             with pytest.raises(Denied, match="key id"):
-                Keyring(secrets, SECRET, lambda: world.now).keys()
+                Keyring(secrets, world.settings.keys_secret, lambda: world.now).keys()
         finally:
-            secrets.put_secret_value(SecretId=SECRET, SecretString=json.dumps(KEYS))
+            secrets.put_secret_value(SecretId=world.settings.keys_secret, SecretString=json.dumps(KEYS))

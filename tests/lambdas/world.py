@@ -1,8 +1,5 @@
-"""A small AWS in which the real functions run: moto, a clock that the test moves, and a media server.
-
-moto keeps the records; what it leaves out is added here: machines take their time to start and stop,
-schedules fire, and calls can fail.
-"""
+"""A small AWS in which the real functions run: moto, a clock that the test moves, a media server, and
+calls that fail."""
 
 from __future__ import annotations
 
@@ -14,31 +11,16 @@ from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-import boto3
-from botocore.exceptions import ClientError
 from moto.cloudwatch.models import cloudwatch_backends
 from moto.core.models import DEFAULT_ACCOUNT_ID
-from moto.ec2.models import ec2_backends
-from moto.scheduler.models import scheduler_backends
 
-from lambdas.handlers import Handlers
+from lambdas.dev.cloud import REGION, Cloud, refusal, settings
 from lambdas.heartbeat import METRIC, NAMESPACE
-from lambdas.settings import Settings
 from lambdas.tokens import Audience, InvalidToken, mint, verify
-from lambdas.wiring import connect
 
-REGION = "eu-central-1"
-STACK = "test"
-GROUP = "mediaserver"
-SECRET = "mediaserver-keys"
 KEYS = {"k1": "an old key of more than 32 bytes!!", "k2": "a new key of more than 32 bytes!!!"}
 EPOCH = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
 BOOT = timedelta(minutes=2)
-SHUTDOWN = timedelta(minutes=1)
-ROLE = "arn:aws:iam::123456789012:role/mediaserver-scheduler"
-REAPER = "arn:aws:lambda:eu-central-1:123456789012:function:test-reaper"
-
-_EC2_CODES = {"pending": 0, "running": 16, "stopping": 64, "stopped": 80}
 
 
 class ServerDouble:
@@ -59,6 +41,7 @@ class ServerDouble:
         self.sessions = 0
         self.drained_until: datetime | None = None
         self.refuse_with: int | None = None
+        self.keys = KEYS
 
     @property
     def url(self) -> str:
@@ -82,7 +65,7 @@ class ServerDouble:
 
     def drain(self, token: str, request: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         try:
-            verify(KEYS, Audience.CONTROL, token, self._clock())
+            verify(self.keys, Audience.CONTROL, token, self._clock())
         except InvalidToken:
             return 401, {}
         if self.refuse_with is not None:
@@ -125,81 +108,34 @@ class World:
     def __init__(self) -> None:
         self.now = EPOCH
         self.server = ServerDouble(lambda: self.now)
-        self.session = boto3.Session("testing", "testing", region_name=REGION)
+        self.settings = settings(self.server.url)
+        self.cloud = Cloud(self.settings, KEYS, lambda: self.now)
+        self.handlers = self.cloud.handlers
+        self.session = self.cloud.session
         self.ec2 = self.session.client("ec2")
         self.cloudwatch = self.session.client("cloudwatch")
         self.scheduler = self.session.client("scheduler")
-        self.settings = Settings(
-            stack=STACK,
-            server_url=self.server.url,
-            schedule_group=GROUP,
-            reaper_arn=REAPER,
-            scheduler_role_arn=ROLE,
-            keys_secret=SECRET,
-            idle=timedelta(minutes=15),
-            max_run=timedelta(hours=8),
-            boot=timedelta(minutes=3),
-            boot_limit=timedelta(minutes=10),
-            token_life=timedelta(minutes=15),
-        )
-        image = self.ec2.describe_images()["Images"][0]["ImageId"]
-        reservation = self.ec2.run_instances(
-            ImageId=image,
-            MinCount=1,
-            MaxCount=1,
-            TagSpecifications=[
-                {"ResourceType": "instance", "Tags": [{"Key": "mediaserver:stack", "Value": STACK}]}
-            ],
-        )
-        self.instance_id: str = reservation["Instances"][0]["InstanceId"]
-        self.scheduler.create_schedule_group(Name=GROUP)
-        self.session.client("secretsmanager").create_secret(Name=SECRET, SecretString=json.dumps(KEYS))
-        self._instance = ec2_backends[DEFAULT_ACCOUNT_ID][REGION].get_instance(self.instance_id)
-        self._schedules = scheduler_backends[DEFAULT_ACCOUNT_ID][REGION].schedule_groups[GROUP].schedules
-        self._ec2_lock = threading.Lock()
-        self.on_call: Callable[[str], None] = lambda operation: None
-        self.handlers: Handlers = connect(self.settings, self._watched_session(), lambda: self.now)
+        self.fault: Callable[[str], None] | None = None
+        self.cloud.on_call = self._on_call
+        self.cloud.on_enter = self._on_enter
         self.reset()
 
     def reset(self) -> None:
         """The machine is off and nothing is planned."""
         self.now = EPOCH
         self.server.reset()
+        self.fault = None
+        self.cloud.enter("stopped")
         self.starts = 0
         self.stops: list[tuple[datetime, int]] = []
         """When the machine was stopped, and how many sessions were live."""
-        self.on_call = lambda operation: None
-        self._set_state("stopped")
-        self._schedules.clear()
+        self.cloud.lose_schedule()
         self.clear_heartbeats()
 
-    @property
-    def launched(self) -> datetime:
-        return self._instance.launch_time.replace(tzinfo=UTC)
-
-    @property
-    def schedule_names(self) -> list[str]:
-        return list(self._schedules)
-
-    @property
-    def due(self) -> datetime | None:
-        """When the schedule fires."""
-        for schedule in self._schedules.values():
-            return datetime.strptime(schedule.schedule_expression, "at(%Y-%m-%dT%H:%M:%S)").replace(
-                tzinfo=UTC
-            )
-        return None
-
-    def lose_schedule(self) -> None:
-        self._schedules.clear()
-
     def advance(self, span: timedelta) -> None:
-        """Time passes: the machine goes on from pending to running and from stopping to stopped."""
+        """Time passes, and the machine goes on."""
         self.now += span
-        if self.state == "pending" and self.now >= self._since + timedelta(seconds=30):
-            self._set_state("running")
-        if self.state == "stopping" and self.now >= self._since + SHUTDOWN:
-            self._set_state("stopped")
+        self.cloud.catch_up()
 
     def boot(self) -> None:
         """After a start: time passes until the server is ready."""
@@ -228,7 +164,7 @@ class World:
             MetricData=[
                 {
                     "MetricName": METRIC,
-                    "Dimensions": [{"Name": "InstanceId", "Value": self.instance_id}],
+                    "Dimensions": [{"Name": "InstanceId", "Value": self.cloud.instance_id}],
                     "Timestamp": when or self.now,
                     "Value": sessions,
                 }
@@ -244,13 +180,13 @@ class World:
 
         def refuse(called: str) -> None:
             if called == operation:
-                raise aws_error(code, operation)
+                raise refusal(code, operation)
 
-        self.on_call = refuse
+        self.fault = refuse
         try:
             yield
         finally:
-            self.on_call = lambda operation: None
+            self.fault = None
 
     def api_token(self, life: timedelta = timedelta(hours=1)) -> str:
         return mint(KEYS, Audience.API, "ada", self.now, life)
@@ -258,53 +194,15 @@ class World:
     def close(self) -> None:
         self.server.close()
 
-    def _set_state(self, state: str) -> None:
-        """``state`` is EC2's word for the machine."""
-        self.state = state
-        self._tell_moto()
-        self._since = self.now
+    def _on_call(self, operation: str) -> None:
+        if self.fault is not None:
+            self.fault(operation)
+
+    def _on_enter(self, state: str) -> None:
+        if state == "pending":
+            self.starts += 1
+        if state == "stopping":
+            self.stops.append((self.now, self.server.sessions))
         if state != "running":
             self.server.up = False
             self.server.sessions = 0
-
-    def _watched_session(self) -> boto3.Session:
-        session = boto3.Session("testing", "testing", region_name=REGION)
-        # On a session of its own: the test's own clients are neither counted nor made to fail.
-        events = session.events
-        events.register("before-call", self._before_call)
-        events.register("after-call.ec2.StartInstances", self._started)
-        events.register("after-call.ec2.StopInstances", self._stopped)
-        return session
-
-    def _before_call(self, model: Any, **_: object) -> None:
-        self.on_call(model.name)
-        if model.name == "StartInstances":
-            if self.state == "stopping":
-                raise aws_error("IncorrectInstanceState", model.name)
-            if self.state == "stopped":
-                self._instance.launch_time = self.now.replace(tzinfo=None)
-        if model.name == "StopInstances" and self.state == "pending":
-            raise aws_error("IncorrectInstanceState", model.name)
-
-    def _started(self, **_: object) -> None:
-        with self._ec2_lock:
-            if self.state == "stopped":
-                self.starts += 1
-                self._set_state("pending")
-            self._tell_moto()
-
-    def _stopped(self, **_: object) -> None:
-        with self._ec2_lock:
-            if self.state == "running":
-                self.stops.append((self.now, self.server.sessions))
-                self._set_state("stopping")
-            self._tell_moto()
-
-    def _tell_moto(self) -> None:
-        # It would jump over the states in between.
-        self._instance._state.name = self.state
-        self._instance._state.code = _EC2_CODES[self.state]
-
-
-def aws_error(code: str, operation: str) -> ClientError:
-    return ClientError({"Error": {"Code": code, "Message": "as the test wants it"}}, operation)

@@ -1,0 +1,165 @@
+"""The HTTP API over the functions, as API Gateway would do it, and the firing of schedules.
+
+Beside ``/start``, ``/status`` and ``/stop`` there is ``POST /dev/advance?minutes=N``: time moves on by N
+minutes, minute by minute, so that everything that is due in between happens.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from lambdas.dev.cloud import Cloud
+from lambdas.errors import LifecycleError
+
+REAPER_PERIOD = timedelta(minutes=30)
+MAX_ADVANCE_MINUTES = 24 * 60
+
+_log = logging.getLogger(__name__)
+
+
+class Clock:
+    """Real time, and what was added to it."""
+
+    def __init__(self) -> None:
+        self._ahead = timedelta(0)
+
+    def __call__(self) -> datetime:
+        """Now, in UTC."""
+        return datetime.now(UTC) + self._ahead
+
+    def advance(self, span: timedelta) -> None:
+        """Never backwards."""
+        self._ahead += max(span, timedelta(0))
+
+
+class Timetable:
+    """Fires the one-time schedule when it is due, and the reaper in its period."""
+
+    def __init__(self, cloud: Cloud, clock: Clock) -> None:
+        self._cloud = cloud
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._next_reaper = clock() + REAPER_PERIOD
+        self._fired: datetime | None = None
+
+    def advance(self, minutes: int) -> None:
+        """Minute by minute."""
+        for _ in range(minutes):
+            self._clock.advance(timedelta(minutes=1))
+            self.catch_up()
+
+    def catch_up(self) -> None:
+        """Does what is due by now."""
+        with self._lock:
+            self._cloud.catch_up()
+            now, due = self._clock(), self._cloud.due
+            if due is not None and due != self._fired and due <= now:
+                # A one-time schedule fires once; moving it arms it again.
+                self._fired = due
+                self._reap()
+            if now >= self._next_reaper:
+                self._next_reaper = now + REAPER_PERIOD
+                self._reap()
+
+    def _reap(self) -> None:
+        try:
+            self._cloud.handlers.reap({}, None)
+        except LifecycleError as error:
+            _log.warning("reap failed: %s", error)
+
+
+class Api:
+    """Serves on ``127.0.0.1`` until `close`; ``port`` 0 takes a free one."""
+
+    def __init__(self, cloud: Cloud, clock: Clock, port: int = 0) -> None:
+        self._timetable = Timetable(cloud, clock)
+        self._cloud = cloud
+        self._closed = threading.Event()
+        self._http = ThreadingHTTPServer(("127.0.0.1", port), self._handler())
+        self._threads = [
+            threading.Thread(target=self._http.serve_forever, args=(0.05,), name="api"),
+            threading.Thread(target=self._keep_time, name="timetable"),
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    @property
+    def url(self) -> str:
+        """Goes into the page's ``/config.json``."""
+        return f"http://127.0.0.1:{self._http.server_port}"
+
+    def close(self) -> None:
+        """Stops serving. Idempotent."""
+        if self._closed.is_set():
+            return
+        self._closed.set()
+        self._http.shutdown()
+        for thread in self._threads:
+            thread.join()
+        self._http.server_close()
+
+    def answer(self, method: str, target: str, authorization: str) -> tuple[int, str]:
+        """Status and JSON body for one request."""
+        self._timetable.catch_up()
+        url = urlsplit(target)
+        if (method, url.path) == ("POST", "/dev/advance"):
+            return self._advance(parse_qs(url.query).get("minutes", [""])[0])
+        handlers = self._cloud.handlers
+        routes = {
+            ("POST", "/start"): handlers.start,
+            ("GET", "/status"): handlers.status,
+            ("POST", "/stop"): handlers.stop,
+        }
+        function = routes.get((method, url.path))
+        if function is None:
+            return 404, '{"message": "Not Found"}'
+        verdict = handlers.authorize({"headers": {"authorization": authorization}}, None)
+        if not verdict["isAuthorized"]:
+            return 403, '{"message": "Forbidden"}'
+        event = {"requestContext": {"authorizer": {"lambda": verdict["context"]}}}
+        answer = function(event, None)
+        return answer["statusCode"], answer["body"]
+
+    def _advance(self, minutes: str) -> tuple[int, str]:
+        if not minutes.isdecimal() or int(minutes) > MAX_ADVANCE_MINUTES:
+            return 400, json.dumps({"message": f"minutes must be 0..{MAX_ADVANCE_MINUTES}"})
+        self._timetable.advance(int(minutes))
+        return 200, json.dumps({"machine": self._cloud.state})
+
+    def _keep_time(self) -> None:
+        while not self._closed.wait(1):
+            self._timetable.catch_up()
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        api = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self._reply(*api.answer(self.command, self.path, self.headers.get("Authorization", "")))
+
+            do_POST = do_GET
+
+            def do_OPTIONS(self) -> None:
+                self._reply(200, "")
+
+            def _reply(self, status: int, body: str) -> None:
+                self.send_response(status)
+                # The template allows the page alone; here every local page may try.
+                self.send_header("Access-Control-Allow-Origin", "*")
+                self.send_header("Access-Control-Allow-Headers", "authorization")
+                self.send_header("Access-Control-Allow-Methods", "GET, POST")
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Cache-Control", "no-store")
+                self.end_headers()
+                self.wfile.write(body.encode())
+
+            def log_message(self, format: str, *args: Any) -> None:
+                _log.debug(format, *args)
+
+        return Handler
