@@ -65,6 +65,11 @@ def find_models(
 
 def describe(task: Task, path: Path, facts: NetworkFacts) -> tuple[ModelInfo, InputSpec]:
     """How to feed a model and how to read it. Raises `CatalogueError`."""
+    batch = facts.input_shape[0]
+    if isinstance(batch, int) and batch != 1:
+        raise CatalogueError(
+            f"{path}: its batch is fixed to {batch}; export it with batch 1 or a dynamic one"
+        )
     if task is Task.OCR_DET:
         return ModelInfo(task, path.stem, (), None, None), _OCR_INPUT
     if task is Task.OCR_REC:

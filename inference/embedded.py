@@ -205,12 +205,7 @@ def _load(task: Task, path: Path, threads: int) -> _Model:
         raise CatalogueError(f"{path}: ONNX Runtime cannot load it: {str(exc)[:200]}") from exc
     facts = _facts(path, session)
     info, spec = describe(task, path, facts)
-    batch = facts.input_shape[0]
-    if isinstance(batch, int) and batch != 1:
-        raise CatalogueError(
-            f"{path}: its batch is fixed to {batch}; export it with a batch of 1 or a dynamic one"
-        )
-    model = _Model(session, info, spec, max_batch=1 if batch == 1 else _MAX_BATCH)
+    model = _Model(session, info, spec, max_batch=1 if facts.input_shape[0] == 1 else _MAX_BATCH)
     _try(path, model)
     return model
 
