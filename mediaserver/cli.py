@@ -58,12 +58,13 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
         "--config", type=Path, metavar="FILE", help="TOML file with settings [MEDIASERVER_CONFIG]"
     )
     for setting in describe():
-        default = "" if setting.default is None else f" Default: {_in_words(setting.default)}."
+        default = "" if setting.default in (None, ()) else f" Default: {_in_words(setting.default)}."
+        allowed = setting.allowed[0].upper() + setting.allowed[1:]
         parser.add_argument(
             f"--{setting.key.replace('_', '-')}",
             dest=setting.key,
             metavar="VALUE",
-            help=f"{setting.description} {setting.allowed.capitalize()}.{default} [{setting.variable}]",
+            help=f"{setting.description} {allowed}.{default} [{setting.variable}]",
         )
     parser.set_defaults(run=_run_serve)
 

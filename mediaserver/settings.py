@@ -18,6 +18,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from mediaserver.setting_types import IceUrl, IpAddress, NetworkInterface, Secret
+
 ENVIRONMENT_PREFIX = "MEDIASERVER_"
 CONFIG_VARIABLE = "MEDIASERVER_CONFIG"
 
@@ -76,9 +78,31 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     rate_hints: Annotated[
         bool, Meta(description="Ask senders for no more frames, bits and pixels than can be used.")
     ] = True
+    public_ip: Annotated[
+        IpAddress | None,
+        Meta(description="Public address that stands for the private ones in SDP answers (1:1 NAT)."),
+    ] = None
+    ice_interfaces: Annotated[
+        tuple[NetworkInterface, ...],
+        Meta(description="Local addresses that media may use. Without it: all but loopback."),
+    ] = ()
+    ice_servers: Annotated[
+        tuple[IceUrl, ...], Meta(description="STUN and TURN servers that clients are told to use.")
+    ] = ()
+    turn_secret: Annotated[
+        Secret | None,
+        Meta(description="Secret shared with the TURN server (coturn: static-auth-secret)."),
+    ] = None
+    turn_ttl_s: Annotated[
+        int, Meta(ge=60, le=86_400, description="Seconds for which a client's TURN credentials are good.")
+    ] = 3600
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], Meta(description="How much is logged.")
     ] = "info"
+
+    def __post_init__(self) -> None:
+        if self.turn_secret is None and any(url.is_turn for url in self.ice_servers):
+            raise SettingsError("setting 'ice_servers' names a TURN server: 'turn_secret' must be set too")
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,19 +180,23 @@ def _checked(values: Mapping[str, Any], source: str, *, strict: bool) -> dict[st
     for key, value in values.items():
         if key not in hints:
             raise SettingsError(f"unknown setting {key!r} {source}{_suggestion(key, hints)}")
+        given = value
+        if not strict and _is_list(hints[key]):
+            given = [item.strip() for item in value.split(",") if item.strip()]
         try:
-            checked[key] = msgspec.convert(value, hints[key], strict=strict, dec_hook=_decode_path)
+            checked[key] = msgspec.convert(given, hints[key], strict=strict, dec_hook=_from_text)
         except (msgspec.ValidationError, ValueError) as exc:
+            shown = "not usable" if _kind(hints[key]) is Secret else repr(value)
             raise SettingsError(
-                f"setting {key!r} {source} is {value!r}; allowed: {_allowed(hints[key])}"
+                f"setting {key!r} {source} is {shown}; allowed: {_allowed(hints[key])}"
             ) from exc
     return checked
 
 
-def _decode_path(kind: type, value: Any) -> Any:
-    if kind is Path and isinstance(value, str) and value:
-        return Path(value).expanduser()
-    raise ValueError(f"cannot make {kind.__name__} of {value!r}")
+def _from_text(kind: type, value: Any) -> Any:
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"a {kind.__name__} is made from text")
+    return Path(value).expanduser() if kind is Path else kind(value)
 
 
 def _suggestion(key: str, known: Iterable[str]) -> str:
@@ -180,17 +208,40 @@ def _meta(hint: Any) -> Meta:
     return next((item for item in getattr(hint, "__metadata__", ()) if isinstance(item, Meta)), Meta())
 
 
-def _allowed(hint: Any) -> str:
-    """What a setting may be, in words."""
+def _kind(hint: Any) -> Any:
+    """The type in a hint, without its annotation and its ``None``."""
     kind = typing.get_args(hint)[0] if typing.get_origin(hint) is Annotated else hint
     if isinstance(kind, types.UnionType):
         kind = next(arm for arm in typing.get_args(kind) if arm is not type(None))
+    return kind
+
+
+def _is_list(hint: Any) -> bool:
+    return typing.get_origin(_kind(hint)) is tuple
+
+
+_NOUNS = {
+    int: "a whole number",
+    float: "a number",
+    Path: "a path",
+    IpAddress: "an IPv4 or IPv6 address",
+    NetworkInterface: "interface names, addresses and networks like 10.0.0.0/8",
+    IceUrl: "URLs like stun:host:port and turn:host:port?transport=udp",
+    Secret: "text",
+}
+
+
+def _allowed(hint: Any) -> str:
+    """What a setting may be, in words."""
+    kind = _kind(hint)
+    if _is_list(hint):
+        return f"{_NOUNS[typing.get_args(kind)[0]]}, separated by commas (in TOML: an array)"
     if typing.get_origin(kind) is Literal:
         return ", ".join(map(str, typing.get_args(kind)))
     if kind is bool:
         return "true or false"
     meta = _meta(hint)
-    noun = {int: "a whole number", float: "a number", Path: "a path"}.get(kind, "text")
+    noun = _NOUNS.get(kind, "text")
     if meta.ge is not None and meta.le is not None:
         return f"{noun} from {meta.ge:g} to {meta.le:g}"
     return noun

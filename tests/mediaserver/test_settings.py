@@ -41,6 +41,38 @@ def test_text_becomes_what_the_setting_is() -> None:
     assert settings.liveness_timeout_s == 2.5
 
 
+def test_a_list_is_separated_by_commas_or_an_array(tmp_path: Path) -> None:
+    config = tmp_path / "mediaserver.toml"
+    config.write_text('ice_interfaces = ["eth0", "10.0.0.0/8"]')
+    assert load(config_file=config, environment={}).ice_interfaces == ("eth0", "10.0.0.0/8")
+    given = {"MEDIASERVER_ICE_INTERFACES": " lo, fe80::1 ,", "MEDIASERVER_ICE_SERVERS": ""}
+    settings = load(config_file=config, environment=given)
+    assert settings.ice_interfaces == ("lo", "fe80::1")
+    assert settings.ice_servers == ()
+    config.write_text('ice_interfaces = "eth0"')
+    with pytest.raises(SettingsError, match="in TOML: an array"):
+        load(config_file=config, environment={})
+
+
+def test_a_turn_server_needs_a_secret() -> None:
+    given = {"MEDIASERVER_ICE_SERVERS": "stun:stun.example.org,turn:turn.example.org?transport=tcp"}
+    with pytest.raises(SettingsError, match="'turn_secret' must be set too"):
+        load(environment=given)
+    settings = load(environment={**given, "MEDIASERVER_TURN_SECRET": "hush"})
+    assert settings.turn_secret is not None
+    assert settings.turn_secret.value == "hush"
+
+
+def test_a_secret_is_never_shown(tmp_path: Path) -> None:
+    shown = load(environment={"MEDIASERVER_TURN_SECRET": "hush-hush"})
+    assert "hush" not in f"{shown} {shown!r}"
+    config = tmp_path / "mediaserver.toml"
+    config.write_text("turn_secret = 271828")
+    with pytest.raises(SettingsError, match=r"'turn_secret' in .* is not usable") as refused:
+        load(config_file=config, environment={})
+    assert "271828" not in f"{refused.value} {refused.value.__cause__}"
+
+
 @pytest.mark.parametrize(
     ("variable", "value", "words"),
     [
@@ -49,6 +81,9 @@ def test_text_becomes_what_the_setting_is() -> None:
         ("MEDIASERVER_DETECT", "perhaps", ["'detect'", "'perhaps'", "true or false"]),
         ("MEDIASERVER_LOG_LEVEL", "loud", ["'log_level'", "'loud'", "debug, info, warning, error"]),
         ("MEDIASERVER_MODELS", "", ["'models'", "a path"]),
+        ("MEDIASERVER_PUBLIC_IP", "example.org", ["'public_ip'", "'example.org'", "IPv4 or IPv6 address"]),
+        ("MEDIASERVER_ICE_INTERFACES", "eth0,a/b", ["'ice_interfaces'", "'eth0,a/b'", "networks"]),
+        ("MEDIASERVER_ICE_SERVERS", "http://a", ["'ice_servers'", "'http://a'", "turn:host:port"]),
         ("MEDIASERVER_PRT", "80", ["unknown setting 'prt'", "did you mean 'port'"]),
         ("MEDIASERVER_ZZZ", "1", ["unknown setting 'zzz'", "--help"]),
     ],

@@ -1,0 +1,79 @@
+"""Types of settings that check themselves: made from text, they raise ``ValueError`` where it is wrong."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import Self
+
+# RFC 7064 (stun, stuns) and RFC 7065 (turn, turns; only these may name a transport).
+_ICE_URL = re.compile(
+    r"(?P<scheme>stuns?|turns?):"
+    r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])"
+    r"(?::(?P<port>[0-9]{1,5}))?"
+    r"(?P<transport>\?transport=(?:udp|tcp))?"
+)
+_INTERFACE_NAME = re.compile(r"[^\s/:,]{1,15}")
+
+
+class IpAddress(str):
+    """An IPv4 or IPv6 address, in its shortest form."""
+
+    __slots__ = ()
+
+    def __new__(cls, text: str) -> Self:
+        """The only way to make one."""
+        return super().__new__(cls, ipaddress.ip_address(text))
+
+
+class IceUrl(str):
+    """The URL of a STUN server (RFC 7064) or TURN server (RFC 7065)."""
+
+    __slots__ = ()
+
+    def __new__(cls, text: str) -> Self:
+        """The only way to make one."""
+        parts = _ICE_URL.fullmatch(text)
+        if parts is None or int(parts["port"] or 0) > 65535:
+            raise ValueError("not a STUN or TURN URL")
+        if parts["transport"] and parts["scheme"].startswith("stun"):
+            raise ValueError("only a TURN URL names a transport")
+        return super().__new__(cls, text)
+
+    @property
+    def is_turn(self) -> bool:
+        """Whether it names a TURN server, which wants credentials."""
+        return self.startswith("turn")
+
+
+class NetworkInterface(str):
+    """Names local addresses: by an interface's name, an address, or a network such as ``10.0.0.0/8``."""
+
+    __slots__ = ()
+
+    def __new__(cls, text: str) -> Self:
+        """The only way to make one."""
+        interface = super().__new__(cls, text)
+        if interface.network is None and _INTERFACE_NAME.fullmatch(text) is None:
+            raise ValueError("not an interface, address or network")
+        return interface
+
+    @property
+    def network(self) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
+        """The network or single address, ``None`` for an interface's name."""
+        try:
+            return ipaddress.ip_network(self, strict=False)
+        except ValueError:
+            return None
+
+
+class Secret:
+    """Text that shows itself in no log, error or ``repr``; ``value`` is the text."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, text: str) -> None:
+        self.value = text
+
+    def __repr__(self) -> str:
+        return "Secret(...)"
