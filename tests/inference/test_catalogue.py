@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from inference.catalogue import CatalogueError, NetworkFacts, describe, find_models
+from inference.coco import COCO_LABELS
+from inference.engine import HeadLayout, Placement, Task
+
+ANY_SIZE = ("batch", 3, "height", "width")
+needs_rapidocr = pytest.mark.skipif(
+    importlib.util.find_spec("rapidocr") is None, reason="no rapidocr package"
+)
+
+
+def folder_with(directory: Path, *names: str) -> Path:
+    for name in names:
+        (directory / name).touch()
+    return directory
+
+
+def facts(
+    output: tuple[int | str, ...],
+    metadata: Mapping[str, str] | None = None,
+    source: tuple[int | str, ...] = ANY_SIZE,
+) -> NetworkFacts:
+    return NetworkFacts(source, output, metadata or {})
+
+
+# --- which files --------------------------------------------------------------------------------------
+
+
+def test_the_preferred_of_several_models_is_taken(tmp_path: Path) -> None:
+    folder_with(tmp_path, "yolox_nano.onnx", "yolo_coco_n.onnx", "another.onnx", "yolo11n_pose.onnx")
+
+    found = find_models(tmp_path)
+
+    assert found[Task.DETECT] == tmp_path / "yolo_coco_n.onnx"
+    assert found[Task.POSE] == tmp_path / "yolo11n_pose.onnx"
+
+
+def test_the_only_model_is_taken_whatever_its_name(tmp_path: Path) -> None:
+    found = find_models(folder_with(tmp_path, "forklifts.onnx"))
+    assert found[Task.DETECT] == tmp_path / "forklifts.onnx"
+    assert Task.POSE not in found
+
+
+@pytest.mark.parametrize("wanted", ["mine", "mine.onnx"])
+def test_a_model_can_be_named(tmp_path: Path, wanted: str) -> None:
+    folder_with(tmp_path, "yolo_coco_n.onnx", "mine.onnx")
+    assert find_models(tmp_path, detect=wanted)[Task.DETECT] == tmp_path / "mine.onnx"
+
+
+def test_a_model_can_lie_anywhere(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    folder_with(elsewhere, "a_pose.onnx")
+    folder_with(tmp_path, "yolo_coco_n.onnx")
+    path = elsewhere / "a_pose.onnx"
+    assert find_models(tmp_path, pose=str(path))[Task.POSE] == path
+
+
+@needs_rapidocr
+def test_ocr_comes_with_its_package(tmp_path: Path) -> None:
+    found = find_models(folder_with(tmp_path, "yolo_coco_n.onnx"))
+    assert found[Task.OCR_DET].is_file()
+    assert found[Task.OCR_REC].is_file()
+
+
+def test_a_missing_folder_is_named_with_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(CatalogueError, match=r"nowhere does not exist\. Set MEDIASERVER_MODELS"):
+        find_models(tmp_path / "nowhere")
+
+
+def test_an_empty_folder_and_a_choice_that_is_not_clear_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(CatalogueError, match=r"holds nothing\. Set MEDIASERVER_DETECT_MODEL"):
+        find_models(tmp_path)
+    with pytest.raises(CatalogueError, match=r"holds a\.onnx, b\.onnx"):
+        find_models(folder_with(tmp_path, "a.onnx", "b.onnx"))
+
+
+def test_a_named_model_that_is_missing_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CatalogueError, match="no pose model 'skeletons'"):
+        find_models(folder_with(tmp_path, "yolo_coco_n.onnx"), pose="skeletons")
+
+
+# --- how to feed and read them ------------------------------------------------------------------------
+
+MODEL = Path("model.onnx")
+TWO_NAMES = {"task": "detect", "names": "{0: 'cat', 1: 'dog'}"}
+
+
+def test_yolox_wants_unscaled_bgr_at_the_top_left() -> None:
+    info, spec = describe(Task.DETECT, MODEL, facts(("batch", "anchors", 85)))
+
+    assert info.layout is HeadLayout.YOLOX
+    assert info.labels == COCO_LABELS
+    assert info.placement == spec.placement == Placement(320, 256, 1.0, 0.0, 0.0)
+    assert spec.bgr
+    assert spec.scale == (1.0, 1.0, 1.0)
+
+
+def test_ultralytics_wants_centred_rgb_from_0_to_1() -> None:
+    info, spec = describe(Task.DETECT, MODEL, facts((1, 6, 8400), TWO_NAMES, (1, 3, 640, 640)))
+
+    assert info.layout is HeadLayout.ULTRALYTICS_DETECT
+    assert info.name == "model"
+    assert info.labels == ("cat", "dog")
+    assert info.placement == spec.placement == Placement(640, 640, 2.0, 0.0, 80.0)
+    assert not spec.bgr
+    assert spec.scale == pytest.approx((1 / 255,) * 3)
+
+
+def test_pose_models_need_no_labels() -> None:
+    info, _ = describe(Task.POSE, MODEL, facts(("batch", 56, "anchors"), {"task": "pose"}))
+    assert info.layout is HeadLayout.ULTRALYTICS_POSE
+    assert info.labels == ()
+
+
+@pytest.mark.parametrize(
+    ("source", "size"),
+    [
+        (ANY_SIZE, (320, 256)),
+        (("batch", 3, "height", 640), (640, 256)),
+        ((1, 3, 480, None), (320, 480)),
+    ],
+)
+def test_a_side_of_any_length_takes_the_frames_as_a_multiple_of_32(
+    source: tuple[int | str, ...], size: tuple[int, int]
+) -> None:
+    placement = describe(Task.DETECT, MODEL, facts((1, 6, "anchors"), TWO_NAMES, source))[0].placement
+    assert placement is not None
+    assert (placement.width, placement.height) == size
+
+
+def test_labels_may_lie_beside_the_model(tmp_path: Path) -> None:
+    (tmp_path / "model.labels.txt").write_text("cat\r\nhot dog\n\n")
+    info, _ = describe(Task.DETECT, tmp_path / "model.onnx", facts((1, 1680, 7)))
+    assert info.labels == ("cat", "hot dog")
+
+
+def test_labels_in_the_metadata_may_be_a_list() -> None:
+    metadata = {"task": "detect", "names": "['cat', 'dog']"}
+    assert describe(Task.DETECT, MODEL, facts((1, 6, 8400), metadata))[0].labels == ("cat", "dog")
+
+
+def test_unknown_labels_are_asked_for_by_file_name() -> None:
+    with pytest.raises(CatalogueError, match=r"write them to model\.labels\.txt"):
+        describe(Task.DETECT, MODEL, facts((1, 1680, 7)))
+
+
+@pytest.mark.parametrize(
+    "names", ["{0: 'cat'", "open('/etc/passwd')", "{1: 'cat'}", "7", "[" * 100_000, "{0: 'a'}.x"]
+)
+def test_names_that_are_not_plain_data_are_refused(names: str) -> None:
+    with pytest.raises(CatalogueError, match="class names in its metadata cannot be read"):
+        describe(Task.DETECT, MODEL, facts((1, 6, 8400), {"task": "detect", "names": names}))
+
+
+@pytest.mark.parametrize(
+    ("task", "network", "words"),
+    [
+        (Task.DETECT, facts((1, 7, 8400), TWO_NAMES), "2 class names for 3 classes"),
+        (Task.DETECT, facts((1, 1000)), r"output \[1, 1000\] is no detect head"),
+        (Task.DETECT, facts((1, 116, 8400), {"task": "segment"}), "the task 'segment' cannot detect"),
+        (Task.DETECT, facts((1, 56, 1680), {"task": "pose"}), "the task 'pose' cannot detect"),
+        (Task.POSE, facts((1, 84, 8400), {"task": "detect"}), "the task 'detect' cannot pose"),
+        (Task.DETECT, facts((4, 6, 8400), TWO_NAMES, (4, 3, 640, 640)), "batch is fixed to 4"),
+        (Task.OCR_REC, facts(("n", "steps", 5)), "no dictionary in its metadata"),
+        (Task.OCR_REC, facts(("n", "steps", 5), {"character": "a\nb\n"}), "4 characters for 5 classes"),
+    ],
+)
+def test_what_cannot_work_is_refused_with_the_reason(task: Task, network: NetworkFacts, words: str) -> None:
+    with pytest.raises(CatalogueError, match=words):
+        describe(task, MODEL, network)
+
+
+def test_the_recogniser_reads_its_dictionary_between_the_blank_and_a_space() -> None:
+    info, spec = describe(Task.OCR_REC, MODEL, facts(("n", "steps", 4), {"character": "a\nb\n"}))
+    assert info.labels == ("", "a", "b", " ")
+    assert (spec.mean, spec.placement) == ((127.5, 127.5, 127.5), None)

@@ -1,0 +1,265 @@
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from inference.catalogue import CatalogueError, find_models
+from inference.embedded import EmbeddedEngine
+from inference.engine import EngineOverloaded, ModelFailed, ModelNotLoaded, Task
+from inference.types import FRAME_HEIGHT, FRAME_WIDTH, Floats
+from tests.frames import canvas_of, frames
+from tests.slow_engine import SlowEngine
+
+FIXED_BATCH = "yolox_nano.onnx"
+ANY_BATCH = "yolox_nano_dyn.onnx"
+
+
+class Batches:
+    """Observes an engine: the size of each batch by how it ended."""
+
+    def __init__(self) -> None:
+        self.done: list[int] = []
+        self.failed: list[int] = []
+
+    def batch_done(self, task: Task, size: int, seconds: float) -> None:
+        assert seconds > 0
+        self.done.append(size)
+
+    def batch_failed(self, task: Task, size: int) -> None:
+        self.failed.append(size)
+
+
+@contextlib.asynccontextmanager
+async def opened(
+    files: dict[Task, Path], observer: Batches | None = None, threads: int = 0
+) -> AsyncIterator[EmbeddedEngine]:
+    engine = await EmbeddedEngine.open(files, observer=observer, threads=threads)
+    try:
+        yield engine
+    finally:
+        await engine.close()
+        assert inference_threads() == []
+
+
+def inference_threads() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if "inference" in thread.name]
+
+
+@pytest.fixture(scope="module")
+def pictures(media_dir: Path) -> list[np.ndarray]:
+    """Eight different frames, each as a request: uint8 [1, 240, 320, 3]."""
+    return [canvas_of(picture)[np.newaxis] for _, picture in frames(media_dir / "people.mp4", every=60)][:8]
+
+
+@pytest.fixture(scope="module")
+def ocr_files(models_dir: Path) -> dict[Task, Path]:
+    files = {task: path for task, path in find_models(models_dir).items() if task.startswith("ocr")}
+    if not files:
+        pytest.skip("no rapidocr package")
+    return files
+
+
+async def detect_all(engine: EmbeddedEngine, pictures: list[np.ndarray]) -> list[Floats]:
+    return await asyncio.gather(*(engine.infer(Task.DETECT, picture) for picture in pictures))
+
+
+# --- batches ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "sizes"), [("yolo_coco_n.onnx", [8]), (ANY_BATCH, [8]), (FIXED_BATCH, [1] * 8)]
+)
+async def test_requests_that_wait_share_a_run_and_get_what_they_would_get_alone(
+    models_dir: Path, pictures: list[np.ndarray], name: str, sizes: list[int]
+) -> None:
+    batches = Batches()
+    async with opened({Task.DETECT: models_dir / name}, batches) as engine:
+        alone = [await engine.infer(Task.DETECT, picture) for picture in pictures]
+        assert batches.done == [1] * 8
+        together = await detect_all(engine, pictures)
+        assert batches.done[8:] == sizes
+    for one, other in zip(alone, together, strict=True):
+        assert one.shape == other.shape
+        assert one.dtype == np.float32
+        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-2)
+
+
+async def test_a_request_of_several_images_is_answered_whole(
+    models_dir: Path, pictures: list[np.ndarray]
+) -> None:
+    batches = Batches()
+    async with opened({Task.DETECT: models_dir / ANY_BATCH}, batches) as engine:
+        sets = [np.concatenate(pictures[:3]), np.concatenate(pictures[3:6]), np.concatenate(pictures[6:])]
+        heads = await detect_all(engine, sets)
+        assert [len(head) for head in heads] == [3, 3, 2]
+        assert batches.done == [8]
+        last = await engine.infer(Task.DETECT, pictures[7])
+    np.testing.assert_allclose(heads[2][1:], last, rtol=1e-3, atol=1e-2)
+
+
+async def test_pictures_of_different_sizes_do_not_share_a_run(ocr_files: dict[Task, Path]) -> None:
+    batches = Batches()
+    async with opened(ocr_files, batches) as engine:
+        maps = await asyncio.gather(
+            *(
+                engine.infer(Task.OCR_DET, np.zeros((1, side, 64, 3), np.uint8))
+                for side in (64, 64, 96, 96, 96, 64)
+            )
+        )
+    assert [text_map.shape for text_map in maps] == [(1, 1, side, 64) for side in (64, 64, 96, 96, 96, 64)]
+    assert batches.done == [2, 3, 1]
+
+
+async def test_models_say_what_they_are(models_dir: Path) -> None:
+    async with opened(find_models(models_dir)) as engine:
+        assert engine.models[Task.DETECT].name == "yolo_coco_n"
+        assert engine.models[Task.DETECT].labels[0] == "person"
+        assert set(engine.models) >= {Task.DETECT, Task.POSE}
+
+
+# --- what goes wrong ----------------------------------------------------------------------------------
+
+
+async def test_a_task_without_a_model_is_refused(models_dir: Path, pictures: list[np.ndarray]) -> None:
+    async with opened({Task.DETECT: models_dir / ANY_BATCH}) as engine:
+        with pytest.raises(ModelNotLoaded, match="pose"):
+            await engine.infer(Task.POSE, pictures[0])
+
+
+async def test_more_than_may_wait_is_turned_away(models_dir: Path, pictures: list[np.ndarray]) -> None:
+    async with opened({Task.DETECT: models_dir / ANY_BATCH}) as engine:
+        answers = await asyncio.gather(
+            *(engine.infer(Task.DETECT, pictures[0]) for _ in range(70)), return_exceptions=True
+        )
+        assert [type(answer) for answer in answers] == [np.ndarray] * 64 + [EngineOverloaded] * 6
+        assert (await engine.infer(Task.DETECT, pictures[0])).shape == (1, 1680, 85)
+
+
+async def test_a_cancelled_request_is_withdrawn_and_makes_room(
+    models_dir: Path, pictures: list[np.ndarray]
+) -> None:
+    batches = Batches()
+    async with opened({Task.DETECT: models_dir / FIXED_BATCH}, batches) as engine:
+        calls = [asyncio.create_task(engine.infer(Task.DETECT, pictures[0])) for _ in range(64)]
+        await asyncio.sleep(0)
+        for call in calls[2:]:
+            call.cancel()
+        await asyncio.wait(calls[2:])
+        await asyncio.gather(*calls[:2], *(engine.infer(Task.DETECT, picture) for picture in pictures))
+        assert batches.done == [1] * 10
+
+
+async def test_a_failed_run_fails_its_own_requests_only(ocr_files: dict[Task, Path]) -> None:
+    good, too_low = np.zeros((1, 48, 96, 3), np.uint8), np.zeros((1, 40, 96, 3), np.uint8)
+    batches = Batches()
+    async with opened(ocr_files, batches) as engine:
+        answers = await asyncio.gather(
+            *(engine.infer(Task.OCR_REC, picture) for picture in (good, too_low, too_low, good)),
+            return_exceptions=True,
+        )
+        assert [type(answer) for answer in answers] == [np.ndarray, ModelFailed, ModelFailed, np.ndarray]
+        assert "PP-OCR" in str(answers[1])
+        assert (batches.done, batches.failed) == ([1, 1], [2])
+
+
+@pytest.mark.parametrize(
+    ("task", "name", "words"),
+    [
+        (Task.DETECT, "yolo11n-pose.pt", "ONNX Runtime cannot load it"),
+        (Task.DETECT, "missing.onnx", "ONNX Runtime cannot load it"),
+        (Task.DETECT, "yolo11n_pose.onnx", "the task 'pose' cannot detect"),
+        (Task.POSE, "yolox_nano.onnx", "is no pose head"),
+    ],
+)
+async def test_a_file_that_is_no_such_model_is_named(
+    models_dir: Path, task: Task, name: str, words: str
+) -> None:
+    with pytest.raises(CatalogueError, match=rf"{name}: .*{words}"):
+        await EmbeddedEngine.open({task: models_dir / name})
+    assert inference_threads() == []
+
+
+async def test_a_model_cut_short_is_refused(models_dir: Path, tmp_path: Path) -> None:
+    cut = tmp_path / "cut.onnx"
+    cut.write_bytes((models_dir / ANY_BATCH).read_bytes()[:100_000])
+    with pytest.raises(CatalogueError, match="ONNX Runtime cannot load it"):
+        await EmbeddedEngine.open({Task.DETECT: cut})
+
+
+async def test_a_model_is_tried_before_it_is_used(ocr_files: dict[Task, Path]) -> None:
+    with pytest.raises(CatalogueError, match="a trial run failed"):
+        await EmbeddedEngine.open({Task.OCR_DET: ocr_files[Task.OCR_REC]})
+
+
+# --- closing ------------------------------------------------------------------------------------------
+
+
+async def test_closing_while_busy_lets_the_run_end_and_refuses_what_waits(
+    models_dir: Path, pictures: list[np.ndarray]
+) -> None:
+    batches = Batches()
+    engine = await EmbeddedEngine.open({Task.DETECT: models_dir / FIXED_BATCH}, observer=batches)
+    calls = [asyncio.create_task(engine.infer(Task.DETECT, picture)) for picture in pictures]
+    await asyncio.wait([calls[0]])  # by then the second runs
+    await asyncio.gather(engine.close(), engine.close())
+
+    answers = await asyncio.gather(*calls, return_exceptions=True)
+    answered = len(batches.done)
+    assert 1 < answered < len(calls)
+    assert [type(answer) for answer in answers[answered:]] == [ModelNotLoaded] * (len(calls) - answered)
+    assert inference_threads() == []
+    with pytest.raises(ModelNotLoaded):
+        await engine.infer(Task.DETECT, pictures[0])
+    await engine.close()
+
+
+# --- resources ----------------------------------------------------------------------------------------
+
+
+async def test_memory_stays_flat(
+    models_dir: Path, pictures: list[np.ndarray], ocr_files: dict[Task, Path]
+) -> None:
+    """Batches of every size, and OCR pictures of many sizes, whose memory an arena would never give back."""
+    process = psutil.Process()
+    random = np.random.default_rng(3)
+
+    async def rounds(count: int) -> None:
+        for _ in range(count):
+            lines = np.zeros((2, 48, 32 * int(random.integers(1, 12)), 3), np.uint8)
+            await asyncio.gather(
+                detect_all(engine, pictures[: random.integers(1, 9)]), engine.infer(Task.OCR_REC, lines)
+            )
+
+    async with opened({Task.DETECT: models_dir / ANY_BATCH} | ocr_files) as engine:
+        await rounds(25)
+        before = process.memory_info().rss
+        await rounds(60)
+        assert process.memory_info().rss - before < 24 * 2**20
+
+
+async def test_the_event_loop_is_free_while_models_run(models_dir: Path, pictures: list[np.ndarray]) -> None:
+    async with opened({Task.DETECT: models_dir / "yolo_coco_n.onnx"}) as engine:
+        work = asyncio.create_task(detect_all(engine, pictures))
+        turns = 0
+        while not work.done():
+            await asyncio.sleep(0.001)
+            turns += 1
+    assert turns > 10
+
+
+async def test_a_slow_engine_answers_as_the_one_inside(models_dir: Path) -> None:
+    frame = np.full((1, FRAME_HEIGHT, FRAME_WIDTH, 3), 90, np.uint8)
+    async with opened({Task.DETECT: models_dir / ANY_BATCH}) as engine:
+        slow = SlowEngine(engine, delay_s=0.2)
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        assert np.array_equal(await slow.infer(Task.DETECT, frame), await engine.infer(Task.DETECT, frame))
+        assert loop.time() - began >= 0.2
+        assert slow.models == engine.models
