@@ -11,6 +11,7 @@ from typing import Any
 
 from aiortc import RTCDataChannel
 
+from mediaserver.ice import ice_servers
 from mediaserver.jpeg import JpegError, parse_jpeg
 from mediaserver.peer import Peer
 from mediaserver.pipeline_config import available_models, configured, default_options
@@ -228,7 +229,7 @@ class Connection:
                 session=session.id,
                 resume_token=session.resume_token,
                 resumed=resumed,
-                ice_servers=[],
+                ice_servers=ice_servers(self._settings, session.id, time.time()),
                 limits=Limits(
                     max_text_bytes=MAX_TEXT_BYTES,
                     max_jpeg_bytes=MAX_JPEG_BYTES,
@@ -250,6 +251,8 @@ class Connection:
             on_frame=session.sink.put_track_frame,
             on_results_channel=self._use_data_channel,
             on_failed=self._media_failed,
+            interfaces=self._settings.ice_interfaces,
+            public_ip=self._settings.public_ip,
         )
         try:
             answer = await self._peer.answer(offer.sdp)

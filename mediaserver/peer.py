@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 
+import ifaddr
 from aiortc import (
     RTCConfiguration,
     RTCDataChannel,
@@ -19,7 +20,10 @@ from aiortc import (
 from aiortc.exceptions import InvalidAccessError, InvalidStateError, OperationError
 from aiortc.sdp import SessionDescription, candidate_from_sdp
 
+from mediaserver.ice import announced, listed_addresses
+from mediaserver.ice_gathering import gather_only
 from mediaserver.receiver import ReceivedFrame, VideoReceiver
+from mediaserver.setting_types import IpAddress, NetworkInterface
 from signaling.messages import ErrorCode, IceCandidate, ProtocolError
 
 RESULTS_LABEL = "results"
@@ -33,6 +37,7 @@ class Peer:
     """Answers one offer. ``on_frame`` and ``on_results_channel`` are called on the event loop.
 
     ``on_failed`` is called once, when a path that was tried or in use is given up by ICE or DTLS.
+    ``interfaces`` and ``public_ip`` are as in `mediaserver.settings.Settings`.
     """
 
     def __init__(
@@ -42,6 +47,8 @@ class Peer:
         on_frame: Callable[[ReceivedFrame], None],
         on_results_channel: Callable[[RTCDataChannel], None],
         on_failed: Callable[[], None],
+        interfaces: Sequence[NetworkInterface] = (),
+        public_ip: IpAddress | None = None,
     ) -> None:
         # An empty list: without it aiortc asks a public STUN server.
         self._connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
@@ -49,6 +56,8 @@ class Peer:
         self._on_frame = on_frame
         self._on_results_channel = on_results_channel
         self._on_failed = on_failed
+        self._interfaces = interfaces
+        self._public_ip = public_ip
         self._closed = False
         self.receiver: VideoReceiver | None = None
         self._connection.on("datachannel", self._data_channel_opened)
@@ -69,11 +78,13 @@ class Peer:
         except _SDP_ERRORS as exc:
             raise _bad_sdp(exc) from exc
         self._receive_one_video()
+        self._limit_gathering()
         try:
             await self._connection.setLocalDescription(await self._connection.createAnswer())
         except _SDP_ERRORS as exc:
             raise _bad_sdp(exc) from exc
-        return self._connection.localDescription.sdp
+        sdp = self._connection.localDescription.sdp
+        return sdp if self._public_ip is None else announced(sdp, self._public_ip)
 
     async def add_candidate(self, candidate: IceCandidate | None) -> None:
         """Adds a trickled candidate; ``None`` ends them. Raises `ProtocolError` (bad_candidate)."""
@@ -113,6 +124,16 @@ class Peer:
                 )
             else:
                 transceiver.direction = "inactive"
+
+    def _limit_gathering(self) -> None:
+        if not self._interfaces:
+            return
+        addresses = listed_addresses(self._interfaces, ifaddr.get_adapters())
+        secured = [transceiver.receiver.transport for transceiver in self._connection.getTransceivers()]
+        if self._connection.sctp is not None:
+            secured.append(self._connection.sctp.transport)
+        for transport in {dtls.transport for dtls in secured}:
+            gather_only(transport, addresses)
 
     def _data_channel_opened(self, channel: RTCDataChannel) -> None:
         if channel.label == RESULTS_LABEL:

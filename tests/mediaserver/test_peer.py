@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from aiortc import RTCConfiguration, RTCPeerConnection
+
+from mediaserver.peer import Peer
+from mediaserver.setting_types import IpAddress, NetworkInterface
+
+LOOPBACK = (NetworkInterface("127.0.0.1"),)
+
+
+@contextlib.asynccontextmanager
+async def answering(**addresses: Any) -> AsyncIterator[Peer]:
+    with ThreadPoolExecutor(1) as executor:
+        peer = Peer(
+            executor=executor,
+            on_frame=lambda frame: None,
+            on_results_channel=lambda channel: None,
+            on_failed=lambda: None,
+            **addresses,
+        )
+        try:
+            yield peer
+        finally:
+            await peer.close()
+
+
+async def offer() -> str:
+    """Video and a data channel, as every client sends it."""
+    client = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+    client.addTransceiver("video", direction="sendonly")
+    client.createDataChannel("results")
+    try:
+        return (await client.createOffer()).sdp
+    finally:
+        await client.close()
+
+
+def addresses_in(sdp: str) -> set[str]:
+    return set(re.findall(r"^(?:a=candidate:\S+ \d+ udp \d+|c=IN IP[46]) (\S+)", sdp, re.MULTILINE))
+
+
+async def test_media_uses_only_the_interfaces_that_are_listed() -> None:
+    async with answering(interfaces=LOOPBACK) as peer:
+        assert addresses_in(await peer.answer(await offer())) == {"127.0.0.1"}
+
+
+async def test_the_answer_announces_the_public_address() -> None:
+    async with answering(interfaces=LOOPBACK, public_ip=IpAddress("203.0.113.7")) as peer:
+        assert addresses_in(await peer.answer(await offer())) == {"203.0.113.7"}
