@@ -18,7 +18,9 @@ _PREFERRED: dict[Task, tuple[str, ...]] = {
     Task.DETECT: ("yolo_coco_n", "yolo11n", "yolov8n", "yolox_nano_dyn", "yolox_tiny", "yolox_nano"),
     Task.POSE: ("yolo11n_pose", "yolo11n-pose", "yolov8n-pose"),
 }
-"""Names that are looked for, best first, when none is asked for."""
+"""Names that are looked for, best first, when none is asked for; then for a file that is the only one."""
+
+_POSE_PATTERN = "*pose*.onnx"
 
 _OCR_PACKAGE = "rapidocr"
 _OCR_PATTERN = {Task.OCR_DET: "*_det_*.onnx", Task.OCR_REC: "*_rec_*.onnx"}
@@ -58,7 +60,7 @@ def find_models(
             f"{_PREFERRED[Task.POSE][0]}.onnx"
         )
     found = {Task.DETECT: _choose(directory, Task.DETECT, detect)}
-    if pose is not None or _preferred(directory, Task.POSE):
+    if pose is not None or any(directory.glob(_POSE_PATTERN)):
         found[Task.POSE] = _choose(directory, Task.POSE, pose)
     return found | _ocr_models()
 
@@ -99,7 +101,8 @@ def _choose(directory: Path, task: Task, wanted: str | None) -> Path:
     preferred = _preferred(directory, task)
     if preferred is not None:
         return preferred
-    others = sorted(path for path in directory.glob("*.onnx") if "pose" not in path.stem)
+    poses = set(directory.glob(_POSE_PATTERN))
+    others = sorted(poses if task is Task.POSE else set(directory.glob("*.onnx")) - poses)
     if len(others) == 1:
         return others[0]
     names = ", ".join(path.name for path in others) or "nothing"

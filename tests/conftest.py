@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.clips import write_clip
+from tests.tiny_models import write_tiny_models
+
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
@@ -25,3 +28,15 @@ def models_dir() -> Path:
 def media_dir() -> Path:
     """Test clips: people.mp4, pose.mp4, text.mp4, mixed.mp4 and text.json."""
     return _directory("MEDIASERVER_MEDIA", "media")
+
+
+@pytest.fixture(scope="session")
+def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A models folder that needs no download: red and blue blobs are objects, a green one is a person."""
+    return write_tiny_models(tmp_path_factory.mktemp("tiny_models"))
+
+
+@pytest.fixture(scope="session")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four seconds of moving squares, 640×480 at 30 fps, with `tests.clips.truth`."""
+    return write_clip(tmp_path_factory.mktemp("clips") / "squares.mp4", seconds=4)
