@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import shutil
 from collections.abc import AsyncIterator, Iterable
@@ -13,7 +14,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-playwright = pytest.importorskip("playwright.async_api", reason="Playwright for Python is not installed")
+pytest.importorskip("playwright.async_api", reason="Playwright for Python is not installed")
+from playwright.async_api import Browser, Page, async_playwright, expect
+
+__all__ = ["FAKE_CAMERA", "Browser", "Page", "camera_clip_of", "chromium", "expect", "write_camera_clip"]
 
 _FLAGS = (
     "--no-sandbox",
@@ -35,11 +39,11 @@ def chromium_path() -> str:
 
 
 @contextlib.asynccontextmanager
-async def chromium(*flags: str, clip: Path | None = None) -> AsyncIterator[playwright.Browser]:
+async def chromium(*flags: str, clip: Path | None = None) -> AsyncIterator[Browser]:
     """A browser; with ``clip`` (.mjpeg) its camera shows that clip in a loop."""
     if clip is not None:
         flags = (*flags, *FAKE_CAMERA, f"--use-file-for-fake-video-capture={clip}")
-    async with playwright.async_playwright() as tool:
+    async with async_playwright() as tool:
         browser = await tool.chromium.launch(executable_path=chromium_path(), args=[*_FLAGS, *flags])
         try:
             yield browser
@@ -61,10 +65,7 @@ def write_camera_clip(path: Path, pictures: Iterable[NDArray[np.uint8]], width: 
 def camera_clip_of(video: Path, path: Path, seconds: float) -> None:
     """The first seconds of a video as a clip for the fake camera."""
     with av.open(str(video)) as container:
-        frames = (frame for frame in container.decode(video=0))
-        pictures = []
-        for frame in frames:
-            if frame.time is not None and frame.time > seconds:
-                break
-            pictures.append(frame.to_ndarray(format="rgb24"))
-    write_camera_clip(path, pictures, width=pictures[0].shape[1], height=pictures[0].shape[0])
+        width, height = container.streams.video[0].width, container.streams.video[0].height
+        frames = itertools.takewhile(lambda frame: (frame.time or 0) < seconds, container.decode(video=0))
+        pictures = (np.asarray(frame.to_ndarray(format="rgb24"), np.uint8) for frame in frames)
+        write_camera_clip(path, pictures, width, height)

@@ -3,13 +3,15 @@ from __future__ import annotations
 import math
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 import pytest_asyncio
 from numpy.typing import NDArray
 
-from tests.web.browser import chromium, playwright, write_camera_clip
+if TYPE_CHECKING:  # tests.web.browser skips whoever imports it where there is no Playwright
+    from playwright.async_api import Browser, Page
 
 CLIP_WIDTH, CLIP_HEIGHT = 320, 240
 CLIP_FRAMES = 150
@@ -28,20 +30,24 @@ def red_thing() -> Iterator[NDArray[np.uint8]]:
 
 @pytest.fixture(scope="session")
 def red_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from tests.web.browser import write_camera_clip
+
     path = tmp_path_factory.mktemp("camera") / "red.mjpeg"
     write_camera_clip(path, red_thing(), CLIP_WIDTH, CLIP_HEIGHT)
     return path
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def browser(red_clip: Path) -> AsyncIterator[playwright.Browser]:
+async def browser(red_clip: Path) -> AsyncIterator[Browser]:
     """Chromium whose camera shows the red thing."""
+    from tests.web.browser import chromium
+
     async with chromium(clip=red_clip) as opened:
         yield opened
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def page(browser: playwright.Browser) -> AsyncIterator[playwright.Page]:
+async def page(browser: Browser) -> AsyncIterator[Page]:
     """A fresh page; the test fails on any uncaught error in it."""
     context = await browser.new_context(viewport={"width": 1360, "height": 860}, permissions=["camera"])
     opened = await context.new_page()

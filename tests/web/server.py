@@ -31,7 +31,7 @@ async def serving(
         try:
             site = web.TCPSite(runner, chosen.host, chosen.port)
             await site.start()
-            while wait_ready and server.readiness is Readiness.LOADING:
+            while wait_ready and server.readiness is Readiness.LOADING:  # noqa: ASYNC110 - it has no event
                 await asyncio.sleep(0.01)
             _, port = runner.addresses[0][:2]
             yield f"http://127.0.0.1:{port}/"

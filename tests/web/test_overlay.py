@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.web.browser import playwright
+from tests.web.browser import Page
 from tests.web.server import RedThingDetector, loading, serving
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -80,14 +80,15 @@ _MEASURE = """async ([url, seconds, sync]) => {
 }"""
 
 
-async def _measure(page: playwright.Page, seconds: float, *, sync: bool = False) -> dict[str, Any]:
+async def _measure(page: Page, seconds: float, *, sync: bool = False) -> dict[str, Any]:
     async with serving(loading(RedThingDetector(_SLOW_S))) as address:
         await page.goto(address + "examples/minimal.html")
         url = address.replace("http", "ws") + "ws/inference"
-        return await page.evaluate(_MEASURE, [url, seconds, sync])
+        measured: dict[str, Any] = await page.evaluate(_MEASURE, [url, seconds, sync])
+        return measured
 
 
-async def test_boxes_follow_the_picture_between_results(page: playwright.Page) -> None:
+async def test_boxes_follow_the_picture_between_results(page: Page) -> None:
     measured = await _measure(page, 8.0)
     drawn, hold = statistics.mean(measured["drawn"]), statistics.mean(measured["hold"])
     print(f"inference {measured['resultRate']:.1f}/s, drawn {measured['drawRate']:.0f}/s")
@@ -97,7 +98,7 @@ async def test_boxes_follow_the_picture_between_results(page: playwright.Page) -
     assert drawn <= hold / 2
 
 
-async def test_in_sync_mode_boxes_sit_on_their_picture(page: playwright.Page) -> None:
+async def test_in_sync_mode_boxes_sit_on_their_picture(page: Page) -> None:
     measured = await _measure(page, 4.0, sync=True)
     error = statistics.mean(measured["drawn"])
     print(f"mean error of the centre, frame widths: {error:.4f}")

@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 import pytest_asyncio
 
-from tests.web.browser import playwright
+from tests.web.browser import Page
 from tests.web.server import never_loads, serving
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def address():  # type: ignore[no-untyped-def]
+async def address() -> AsyncIterator[str]:
     async with serving(never_loads, wait_ready=False) as url:
         yield url
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def at(page: playwright.Page, address: str) -> Any:
+async def at(page: Page, address: str) -> Any:
     """``at(sightings, times)``: shows sightings ``[time, {id: x}]`` and asks where things are."""
     await page.goto(address)
 
     async def ask(sightings: list[Any], times: list[float]) -> list[dict[str, list[float]]]:
-        return await page.evaluate(
+        placed: list[dict[str, list[float]]] = await page.evaluate(
             """async ([sightings, times]) => {
               const { Tracks } = await import("/engine/tracks.js");
               const tracks = new Tracks();
@@ -38,6 +39,7 @@ async def at(page: playwright.Page, address: str) -> Any:
             }""",
             [sightings, times],
         )
+        return placed
 
     return ask
 

@@ -40,6 +40,7 @@ export class Cover {
     this.#machine = machine;
     this.#invitation = { title: this.#title.textContent ?? "", advice: this.#advice.textContent ?? "" };
     machine.addEventListener("change", () => this.#show());
+    this.#show();
     setInterval(() => this.#show(), 1000); // the countdowns
   }
 
@@ -87,6 +88,7 @@ export class Cover {
     setText(this.#advice, advice);
     setText(this.#button, button ?? "");
     this.#button.hidden = button === null;
+    this.#button.disabled = false; // it is in the HTML, until this page listens
     this.#keyForm.hidden = true;
   }
 

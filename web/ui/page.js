@@ -172,7 +172,8 @@ class Page {
 
   /** @returns {import("../shared/wire.js").PipelineConfig} */
   #pipeline() {
-    const switches = Object.fromEntries(this.#models.map((input) => [input.dataset.model, input.checked]));
+    const offered = this.#models.filter((input) => !input.disabled);
+    const switches = Object.fromEntries(offered.map((input) => [input.dataset.model, input.checked]));
     const threshold = Number(this.#threshold.value) / 100;
     return { ...switches, ocr_on_settle: true, detect_threshold: threshold, pose_threshold: threshold };
   }
@@ -182,6 +183,14 @@ class Page {
     /** @param {string} id */
     const checked = (id) => element(id, HTMLInputElement).checked;
     return { mirror: checked("mirror"), sync: checked("sync"), labels: checked("labels") };
+  }
+
+  /** @param {string[]} models What this server runs. */
+  #offer(models) {
+    for (const input of this.#models) input.disabled = !models.includes(input.dataset.model ?? "");
+    this.#readNow.disabled = !models.includes("ocr");
+    // A wish for a model that is not there is refused as a whole, the rest of it too: ask again without.
+    if (this.#models.some((input) => input.disabled)) this.#configure();
   }
 
   #configure() {
@@ -202,8 +211,7 @@ class Page {
         return;
       case "welcome":
         this.#diagnostics.session = message.session;
-        for (const input of this.#models) input.disabled = !message.models.includes(input.dataset.model ?? "");
-        this.#readNow.disabled = !message.models.includes("ocr");
+        this.#offer(message.models);
         return;
       case "opened":
         element("picture", HTMLElement).style.setProperty("--aspect", `${message.width / message.height}`);
