@@ -39,6 +39,10 @@ AIORTC_VERSION = "1.16.0"
 STALL_TIMEOUT = 0.3
 """Seconds of packets without a picture after which a keyframe is asked for, whatever the cause."""
 
+LATE = 0.02
+"""Seconds by which a timer may be late. Later, the event loop was held up: retransmissions that came
+meanwhile still wait in the socket, and get as long again to be read before anything is given up."""
+
 
 class SeamMoved(RuntimeError):
     """The installed aiortc is not the one that this module was written for; the message says what moved."""
@@ -301,18 +305,20 @@ class VideoReceiver:
     async def _give_feedback(self) -> None:
         """Sends NACKs and PLIs when they are due; sleeps while nothing is missing."""
         while True:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._until_due()):
-                    await self._feedback_wanted.wait()
-            self._feedback_wanted.clear()
+            await self._wait_until_due()
             try:
                 await self._send_due()
             except Exception:  # noqa: BLE001 - a failed request is repeated; a dead task would not be
                 self._count_fault()
 
-    def _until_due(self) -> float | None:
+    async def _wait_until_due(self) -> None:
         due = self._assembler.due
-        return None if due is None else due - time.monotonic()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(None if due is None else due - time.monotonic()):
+                await self._feedback_wanted.wait()
+        self._feedback_wanted.clear()
+        if due is not None and time.monotonic() - due > LATE:
+            await asyncio.sleep(LATE)
 
     async def _send_due(self) -> None:
         feedback = self._assembler.poll(time.monotonic())
