@@ -98,6 +98,9 @@ def _add_replay(parser: argparse.ArgumentParser) -> None:
         help="default: %(default)s",
     )
     parser.add_argument("--token", help="session token, where the server asks for one")
+    parser.add_argument(
+        "--relay-only", action="store_true", help="send media through the server's TURN server, no other way"
+    )
     parser.add_argument("--out", type=Path, metavar="FILE", help="write each result as a line of JSON")
     parser.add_argument("--annotate", type=Path, metavar="FILE", help="write the clip with results drawn in")
     parser.add_argument("--duration", type=_seconds, metavar="S", help="stop after S seconds of the clip")
@@ -114,6 +117,7 @@ def _run_replay(parsed: argparse.Namespace) -> int:
         parsed.models,
         parsed.channel,
         parsed.token,
+        parsed.relay_only,
         parsed.out,
         parsed.annotate,
         parsed.duration,

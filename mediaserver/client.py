@@ -31,7 +31,8 @@ from aiortc import MediaStreamTrack
 from aiortc.mediastreams import MediaStreamError
 from msgspec import UNSET
 
-from mediaserver.client_link import ClientError, Link, Refused, Unreachable
+from mediaserver.client_errors import ClientError, Refused, Unreachable
+from mediaserver.client_link import Link
 from mediaserver.clip import ClipError, ClipPlayer
 from mediaserver.jpeg import with_capture_time
 from mediaserver.timeline import Timeline
@@ -90,7 +91,8 @@ class InferenceClient:
 
     A lost connection is taken up again by itself, with growing pauses, as the same session; after
     the server's resume window without success `Unreachable` is raised. ``on_event`` gets OCR results and
-    changes of the server's state, ``on_problem`` non-fatal errors.
+    changes of the server's state, ``on_problem`` non-fatal errors. With ``relay_only`` media goes through the
+    TURN server that the server names, and no other way.
     """
 
     def __init__(
@@ -100,6 +102,7 @@ class InferenceClient:
         pipeline: PipelineConfig | None = None,
         channel: Channel = Channel.DATACHANNEL,
         token: str | None = None,
+        relay_only: bool = False,
         on_event: Callable[[Event], None] = lambda event: None,
         on_problem: Callable[[Error], None] = lambda error: None,
     ) -> None:
@@ -112,6 +115,7 @@ class InferenceClient:
             ResultChannel.DATACHANNEL if channel is Channel.DATACHANNEL else ResultChannel.WEBSOCKET
         )
         self._token = token
+        self._relay_only = relay_only
         self._on_event = on_event
         self._on_problem = on_problem
         self._results: deque[Result] = deque(maxlen=_MAX_WAITING_RESULTS)
@@ -189,7 +193,7 @@ class InferenceClient:
 
     async def _connect(self) -> None:
         assert self._http is not None
-        link = Link(self._http, self._url, self._take)
+        link = Link(self._http, self._url, self._take, relay_only=self._relay_only)
         hello = Hello(
             token=self._token,
             channel=self._result_channel,

@@ -8,8 +8,10 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import aiohttp
-from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from aiortc import MediaStreamTrack, RTCPeerConnection, RTCSessionDescription
 
+from mediaserver.client_errors import ClientError, Refused, Unreachable
+from mediaserver.client_relay import ice_configuration, relay_failure
 from signaling.messages import (
     MAX_JPEG_BYTES,
     Answer,
@@ -19,6 +21,7 @@ from signaling.messages import (
     EndReason,
     Error,
     Hello,
+    IceServer,
     Offer,
     ProtocolError,
     Result,
@@ -36,34 +39,26 @@ _HEARTBEAT_S = 2.0
 M = TypeVar("M")
 
 
-class ClientError(Exception):
-    """The client cannot go on; the message is one clear line."""
-
-
-class Unreachable(ClientError):
-    """No server answers, or it takes nobody now; trying again after ``retry_after_s`` may help."""
-
-    def __init__(self, message: str, retry_after_s: float = 0.0) -> None:
-        super().__init__(message)
-        self.retry_after_s = retry_after_s
-
-
-class Refused(ClientError):
-    """The server refused what was asked; trying again does not help."""
-
-
 class Link:
     """Signaling and media of one connection. ``on_message`` gets what is not part of the set-up.
+    With ``relay_only`` media takes no other way than the TURN server that the server names.
 
     Use ``open``, then ``read`` in a task of the caller's, then `offer`; `close` releases everything.
     """
 
     def __init__(
-        self, http: aiohttp.ClientSession, url: str, on_message: Callable[[ServerMessage], None]
+        self,
+        http: aiohttp.ClientSession,
+        url: str,
+        on_message: Callable[[ServerMessage], None],
+        *,
+        relay_only: bool,
     ) -> None:
         self._http = http
         self._url = url
         self._on_message = on_message
+        self._relay_only = relay_only
+        self._ice_servers: list[IceServer] = []
         self._socket: aiohttp.ClientWebSocketResponse | None = None
         self._peer: RTCPeerConnection | None = None
         self._answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -85,6 +80,7 @@ class Link:
             raise Refused(f"{self._url}: {first.message} ({first.code})")
         if not isinstance(first, Welcome):
             raise Unreachable(f"{self._url}: the server did not welcome this client")
+        self._ice_servers = first.ice_servers
         return first
 
     async def read(self) -> Closing:
@@ -110,8 +106,8 @@ class Link:
 
         Raises `Refused` or `Unreachable`.
         """
-        # An empty list: without it aiortc asks a public STUN server.
-        peer = self._peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        configuration = ice_configuration(self._ice_servers, relay_only=self._relay_only)
+        peer = self._peer = RTCPeerConnection(configuration)
         peer.addTransceiver(track, direction="sendonly")
         if channel is ResultChannel.DATACHANNEL:
             results = peer.createDataChannel("results", ordered=False, maxRetransmits=0)
@@ -119,6 +115,8 @@ class Link:
         connected = asyncio.Event()
         peer.on("connectionstatechange", lambda: _signal_settled(peer, connected))
         await peer.setLocalDescription(await peer.createOffer())
+        if self._relay_only and " typ relay" not in peer.localDescription.sdp:
+            raise await relay_failure(configuration)
         await self.send(Offer(peer.localDescription.sdp))
         await peer.setRemoteDescription(RTCSessionDescription(await self._answer, "answer"))
         with contextlib.suppress(TimeoutError):

@@ -32,6 +32,7 @@ class ReplayRequest:
     """Stages to switch on, the others off; ``None`` leaves the choice to the server."""
     channel: Channel = Channel.DATACHANNEL
     token: str | None = None
+    relay_only: bool = False
     out: Path | None = None
     annotate: Path | None = None
     duration_s: float | None = None
@@ -107,6 +108,7 @@ async def replay(request: ReplayRequest, console: Console) -> Summary:
         pipeline=_pipeline(request.stages),
         channel=request.channel,
         token=request.token,
+        relay_only=request.relay_only,
         on_event=summary.add_texts,
         on_problem=lambda error: _say(console, error),
     )
