@@ -50,6 +50,7 @@ _STATES: dict[tuple[str, Probe | None], State] = {
     ("pending", None): State.STARTING,  # EC2 has a host -> BOOTING
     ("running", Probe.SILENT): State.BOOTING,  # the server answers -> LOADING; never does -> FAILED
     ("running", Probe.LOADING): State.LOADING,  # models answer -> READY; never do -> FAILED
+    ("running", Probe.FAILED): State.FAILED,  # stop, then start
     ("running", Probe.READY): State.READY,  # lease runs out while idle, or maximum reached -> STOPPING
     ("running", Probe.DRAINING): State.STOPPING,  # about to be stopped -> STOPPED
     ("stopping", None): State.STOPPING,  # EC2 is done -> STOPPED
@@ -62,7 +63,7 @@ _WORDS = {
     State.LOADING: "The models are loading.",
     State.READY: "Ready.",
     State.STOPPING: "The GPU machine is shutting down. It can be started again when it is off.",
-    State.FAILED: "The GPU machine runs but its server does not answer. Stop it, then start it again.",
+    State.FAILED: "The GPU machine runs but its server does not work. Stop it, then start it again.",
 }
 
 

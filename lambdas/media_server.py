@@ -23,6 +23,7 @@ class Probe(StrEnum):
     SILENT = "silent"
     """No connection, or the proxy alone answers."""
     LOADING = "loading"
+    FAILED = "failed"
     DRAINING = "draining"
     READY = "ready"
 
@@ -38,8 +39,8 @@ class MediaServer:
         self._url = url
 
     def probe(self) -> Probe:
-        """Asks ``GET /readyz``: 200 is ready; 503 is loading, or draining where its JSON says
-        ``"draining": true``."""
+        """Asks ``GET /readyz``: 200 is ready; 503 is what ``state`` in its JSON says, draining
+        or failed, else loading."""
         try:
             status, body = self._ask("GET", "/readyz")
         except ServerUnreachable:
@@ -48,7 +49,8 @@ class MediaServer:
             return Probe.READY
         if status != http.client.SERVICE_UNAVAILABLE:
             return Probe.SILENT
-        return Probe.DRAINING if body.get("draining") is True else Probe.LOADING
+        state = body.get("state")
+        return Probe(state) if state in {"draining", "failed"} else Probe.LOADING
 
     def drain(self, token: str, *, if_idle: bool) -> int:
         """Asks ``POST /drain`` to take no new sessions for `DRAIN_FOR_S`; returns the live sessions.

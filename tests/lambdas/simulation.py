@@ -68,7 +68,7 @@ class Simulation:
         self._lateness = timedelta(0)
         self._server_back: datetime | None = None
         self._cut_off_until = world.now
-        self._silent_until = world.now
+        self._silent_until = world.now - world.settings.idle
         self.began = world.now
 
     def play(self, steps: list[Step]) -> None:

@@ -35,7 +35,15 @@ print(json.dumps({"answer": answer, "cold_s": cold, "peak_mb": peak_mb, "jwt": j
 def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What is uploaded to Lambda."""
     out = tmp_path_factory.mktemp("lambda")
-    built = subprocess.run([ROOT / "deploy/aws/build.sh", out], capture_output=True, text=True, check=False)
+    # pip of this very Python.
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    built = subprocess.run(
+        [ROOT / "deploy/aws/build.sh", out],
+        env=os.environ | {"PATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if built.returncode:
         pytest.skip(f"the package cannot be built without a package registry: {built.stderr.strip()[-200:]}")
     return out

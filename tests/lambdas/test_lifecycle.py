@@ -104,6 +104,11 @@ class TestStatus:
         answer = world.press("status")
         assert (answer["state"], answer["wait_s"]) == ("failed", None)
 
+    def test_a_server_whose_models_fail_has_failed(self, world: World) -> None:
+        world.run()
+        world.server.loaded, world.server.unready = False, "failed"
+        assert world.press("status")["state"] == "failed"
+
     def test_a_draining_server_is_about_to_stop(self, world: World) -> None:
         world.run()
         world.server.drained_until = world.now + MINUTE

@@ -26,9 +26,14 @@ class TestProbe:
     def test_ready(self, server: MediaServer) -> None:
         assert server.probe() is Probe.READY
 
-    def test_loading(self, server: MediaServer, world: World) -> None:
-        world.server.loaded = False
+    @pytest.mark.parametrize("word", ["loading", "a word of a later version"])
+    def test_unready_is_loading(self, server: MediaServer, world: World, word: str) -> None:
+        world.server.loaded, world.server.unready = False, word
         assert server.probe() is Probe.LOADING
+
+    def test_failed(self, server: MediaServer, world: World) -> None:
+        world.server.loaded, world.server.unready = False, "failed"
+        assert server.probe() is Probe.FAILED
 
     def test_draining(self, server: MediaServer, world: World) -> None:
         server.drain(control_token(world), if_idle=True)

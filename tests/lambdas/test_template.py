@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 pytest.importorskip("cfnlint", reason="the template is checked with cfn-lint: pip install -e .[test]")
+pytest.importorskip(
+    "samtranslator", reason="it is translated with aws-sam-translator: pip install -e .[test]"
+)
 
 from cfnlint.decode import cfn_yaml
 from samtranslator.translator.transform import transform
@@ -133,7 +137,9 @@ def as_key(value: Any) -> str:
 
 
 def test_cfn_lint_has_nothing_to_say() -> None:
-    done = subprocess.run(["cfn-lint", str(TEMPLATE)], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "cfnlint", str(TEMPLATE)], capture_output=True, text=True, check=False
+    )
     assert (done.returncode, done.stdout) == (0, "")
 
 

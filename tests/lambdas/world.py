@@ -38,6 +38,7 @@ class ServerDouble:
         self.up = False
         self.reachable = True
         self.loaded = True
+        self.unready = "loading"
         self.sessions = 0
         self.drained_until: datetime | None = None
         self.refuse_with: int | None = None
@@ -61,7 +62,9 @@ class ServerDouble:
         self._http.server_close()
 
     def readyz(self) -> tuple[int, dict[str, Any]]:
-        return (200, {}) if self.accepts else (503, {"draining": self.draining})
+        if self.accepts:
+            return 200, {"state": "ready"}
+        return 503, {"state": "draining" if self.draining else self.unready}
 
     def drain(self, token: str, request: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         try:
