@@ -1,0 +1,118 @@
+"""Media through a real coturn on loopback, with the credentials that the server hands out."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mediaserver.client import InferenceClient, Refused, Unreachable
+from mediaserver.setting_types import IceUrl, NetworkInterface, Secret
+from tests.live_server import LiveServer, live_server
+from tests.waiting import eventually
+
+TURNSERVER = shutil.which("turnserver")
+SECRET = "north"
+CONFIGURATION = """
+listening-ip=127.0.0.1
+relay-ip=127.0.0.1
+listening-port={port}
+allow-loopback-peers
+realm=test
+use-auth-secret
+static-auth-secret={secret}
+userdb={directory}/turndb
+pidfile={directory}/turnserver.pid
+log-file=stdout
+relay-threads=1
+no-cli
+no-tls
+no-dtls
+no-rfc5780
+"""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextlib.asynccontextmanager
+async def coturn(directory: Path) -> AsyncIterator[IceUrl]:
+    """A TURN server of the test's own; yields its URL."""
+    if TURNSERVER is None:
+        pytest.skip("turnserver is not installed (Debian: coturn)")
+    port = free_port()
+    config, log = directory / "turnserver.conf", directory / "turnserver.log"
+    config.write_text(CONFIGURATION.format(port=port, secret=SECRET, directory=directory))
+    with log.open("wb") as output:
+        process = await asyncio.create_subprocess_exec(
+            TURNSERVER, "-c", str(config), stdout=output, stderr=output
+        )
+    try:
+        await eventually(lambda: listens(port))
+        yield IceUrl(f"turn:127.0.0.1:{port}")
+    finally:
+        process.kill()
+        await process.wait()
+
+
+def listens(port: int) -> bool:
+    """coturn takes TCP on the port of its UDP, which shows no sign of being open."""
+    with contextlib.closing(socket.socket()) as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def relaying(models: Path, turn: IceUrl, secret: str = SECRET, **settings: Any) -> Any:
+    return live_server(
+        models,
+        ice_interfaces=(NetworkInterface("127.0.0.1"),),
+        ice_servers=(turn,),
+        turn_secret=Secret(secret),
+        **settings,
+    )
+
+
+async def first_result(live: LiveServer, clip: Path) -> None:
+    async with InferenceClient(live.socket_url, relay_only=True) as client:
+        async for result in client.stream(clip, 2.0):
+            assert result.detections
+            return
+    pytest.fail("no result came back")
+
+
+async def test_results_come_back_through_the_relay(tmp_path: Path, tiny_models: Path, clip: Path) -> None:
+    async with coturn(tmp_path) as turn, relaying(tiny_models, turn) as live:
+        await first_result(live, clip)
+
+
+async def test_a_wrong_secret_is_a_clear_error(tmp_path: Path, tiny_models: Path, clip: Path) -> None:
+    async with coturn(tmp_path) as turn, relaying(tiny_models, turn, secret="south") as live:
+        with pytest.raises(Refused, match=r"TURN server 127\.0\.0\.1:\d+ .*wrong or expired.*401"):
+            await first_result(live, clip)
+
+
+async def test_expired_credentials_are_a_clear_error(tmp_path: Path, tiny_models: Path, clip: Path) -> None:
+    async with coturn(tmp_path) as turn, relaying(tiny_models, turn, turn_ttl_s=-1) as live:
+        with pytest.raises(Refused, match=r"TURN server 127\.0\.0\.1:\d+ .*wrong or expired.*401"):
+            await first_result(live, clip)
+
+
+async def test_a_turn_server_that_is_not_there_is_a_clear_error(tiny_models: Path, clip: Path) -> None:
+    nowhere = IceUrl(f"turn:127.0.0.1:{free_port()}?transport=tcp")
+    async with relaying(tiny_models, nowhere) as live:
+        with pytest.raises(Unreachable, match="does not answer"):
+            await first_result(live, clip)
+
+
+async def test_relay_only_needs_a_turn_server(tiny_models: Path, clip: Path) -> None:
+    async with live_server(tiny_models) as live:
+        with pytest.raises(Refused, match="names no TURN server"):
+            await first_result(live, clip)
