@@ -100,6 +100,7 @@ class Engine {
     on(client, "welcome", (/** @type {import("../shared/wire.js").Welcome} */ { session, models }) => {
       tell({ type: "welcome", session, models: Object.keys(models) });
     });
+    on(client, "transport", () => this.#tellStats());
     on(client, "notice", (/** @type {import("../shared/wire.js").ServerError} */ { code, message }) => {
       tell({ type: "notice", code, message });
     });

@@ -9,7 +9,7 @@ import { JpegSender } from "./jpeg.js";
 import { Peer } from "./peer.js";
 
 /** Without a connection after this long, JPEG frames bridge the time. */
-const PATIENCE_MS = 4000;
+const PATIENCE_MS = 3500;
 /** ICE that has not succeeded after this long will not. */
 const ATTEMPT_MS = 10_000;
 /** Pause before the next try, by the number of tries that failed since WebRTC last worked. */

@@ -1,0 +1,66 @@
+"""Camera to drawn box with real models: what a user gets, and the picture of it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from inference.catalogue import find_models
+from inference.embedded import EmbeddedEngine
+from inference.engine import Engine
+from mediaserver.metrics import Metrics
+from tests.web.browser import Page, camera_clip_of, chromium, expect
+from tests.web.server import serving
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+ARTIFACTS = Path(os.environ.get("MEDIASERVER_ARTIFACTS", Path(__file__).resolve().parents[2] / "artifacts"))
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def address(models_dir: Path) -> AsyncIterator[str]:
+    async def load(_metrics: Metrics) -> Engine:
+        return await EmbeddedEngine.open(find_models(models_dir), threads=0)
+
+    async with serving(load, pose=True) as url:
+        yield url
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def person(media_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Page]:
+    """A page whose camera sees a person."""
+    clip = tmp_path_factory.mktemp("camera") / "pose.mjpeg"
+    camera_clip_of(media_dir / "pose.mp4", clip, seconds=3.0)
+    async with chromium(clip=clip) as browser:
+        context = await browser.new_context(
+            viewport={"width": 1360, "height": 860}, permissions=["camera"], color_scheme="dark"
+        )
+        yield await context.new_page()
+
+
+async def test_a_person_is_boxed_soon_after_start(person: Page, address: str) -> None:
+    await person.goto(address)
+    await person.get_by_role("button", name="Start", exact=True).click()
+    await expect(person.locator("#transport")).to_have_text("WebRTC")
+    stats = await _stats(person)
+    print(f"first box {stats['firstBoxMs']:.0f} ms after Start; drawn {stats['renderFps']:.0f}/s")
+    assert stats["firstBoxMs"] <= 1500
+    assert stats["objects"] >= 2  # a box and a skeleton
+    ARTIFACTS.mkdir(exist_ok=True)
+    await person.locator("details").evaluate("details => { details.open = false }")
+    await person.screenshot(path=ARTIFACTS / "page.png")
+
+
+async def _stats(page: Page) -> dict[str, Any]:
+    """From the diagnostics, after a few seconds of results."""
+    await page.wait_for_timeout(4000)
+    await page.locator("details").evaluate("details => { details.open = true }")
+    await expect(page.locator("#diagnostics")).to_contain_text('"firstBoxMs": ')
+    stats: dict[str, Any] = json.loads(await page.locator("#diagnostics").inner_text())["stats"]
+    return stats

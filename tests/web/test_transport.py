@@ -1,0 +1,96 @@
+"""Ways to the server: WebRTC, JPEG frames where UDP is blocked, and back."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from tests.impairment import ImpairmentRelay
+from tests.web.browser import Page, expect
+from tests.web.server import RedThingDetector, loading, serving
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def address() -> AsyncIterator[str]:
+    async with serving(loading(RedThingDetector(0.05))) as url:
+        yield url
+
+
+async def _through(page: Page, relay: ImpairmentRelay) -> None:
+    """Leads the page's media through ``relay``, by rewriting what passes over its WebSocket."""
+
+    def to_server(text: str | bytes) -> str | bytes:
+        message: dict[str, Any] = json.loads(text) if isinstance(text, str) else {}
+        if message.get("type") == "offer":
+            message["sdp"] = relay.sdp_to_server(message["sdp"])
+        elif message.get("type") == "candidate" and message["candidate"]:
+            message["candidate"]["candidate"] = relay.candidate_to_server(message["candidate"]["candidate"])
+        return json.dumps(message) if message else text
+
+    def to_client(text: str | bytes) -> str | bytes:
+        message: dict[str, Any] = json.loads(text) if isinstance(text, str) else {}
+        if message.get("type") != "answer":
+            return text
+        return json.dumps({**message, "sdp": relay.sdp_to_client(message["sdp"])})
+
+    def route(client: Any) -> None:
+        server = client.connect_to_server()
+        client.on_message(lambda text: server.send(to_server(text)))
+        server.on_message(lambda text: client.send(to_client(text)))
+
+    await page.route_web_socket("**/ws/inference", route)
+
+
+async def _start(page: Page, address: str) -> None:
+    await page.goto(address)
+    await page.get_by_role("button", name="Start", exact=True).click()
+
+
+async def _becomes(page: Page, transport: str, *, seconds: float) -> float:
+    """Waits for the badge, and for results; how long it took, in seconds."""
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    await expect(page.locator("#transport")).to_have_text(transport, timeout=seconds * 1000)
+    took = loop.time() - began
+    objects = page.locator(".gauge", has_text="Objects").locator("output")
+    await expect(objects).to_have_text("1", timeout=3000)
+    print(f"{transport} after {took:.1f} s")
+    return took
+
+
+async def test_udp_blocked_from_the_start(page: Page, address: str) -> None:
+    async with ImpairmentRelay() as relay:
+        relay.kill()
+        await _through(page, relay)
+        await _start(page, address)
+        await _becomes(page, "JPEG", seconds=5.0)
+        await expect(page.locator("#toast-words")).to_contain_text("UDP is blocked")
+        relay.kill(False)
+        await _becomes(page, "WebRTC", seconds=20.0)
+
+
+async def test_udp_dies_in_mid_session(page: Page, address: str) -> None:
+    async with ImpairmentRelay() as relay:
+        await _through(page, relay)
+        await _start(page, address)
+        await _becomes(page, "WebRTC", seconds=5.0)
+        session = await _session(page)
+        relay.kill()
+        await _becomes(page, "JPEG", seconds=5.0)
+        await asyncio.sleep(3.5)  # longer than the server bears silence
+        assert await _session(page) == session
+        await expect(page.locator("#state")).to_have_text("Live")
+
+
+async def _session(page: Page) -> str:
+    await page.locator("details").evaluate("details => { details.open = true }")
+    await expect(page.locator("#diagnostics")).to_contain_text('"session": "')
+    report: dict[str, str] = json.loads(await page.locator("#diagnostics").inner_text())
+    return report["session"]
