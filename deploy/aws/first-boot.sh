@@ -55,7 +55,7 @@ echo "net.ipv4.ip_local_port_range = ${udp_range/-/ }" >/etc/sysctl.d/60-mediase
 sysctl --quiet --load /etc/sysctl.d/60-mediaserver-udp.conf
 
 apt-get update
-apt-get install -y --no-install-recommends nginx python3-venv certbot python3-certbot-dns-route53 awscli
+apt-get install -y --no-install-recommends nginx python3-venv certbot python3-certbot-dns-route53
 # By DNS: only 443 is open, and nginx has it.
 certbot certonly --non-interactive --agree-tos --email "$email" --dns-route53 --domain "$domain" \
     --keep-until-expiring --deploy-hook 'systemctl reload nginx'
