@@ -241,7 +241,8 @@ async def test_memory_stays_flat(
         await rounds(25)
         before = process.memory_info().rss
         await rounds(60)
-        assert process.memory_info().rss - before < 24 * 2**20
+        # The heads of these runs, if they were kept, would be 150 MB.
+        assert process.memory_info().rss - before < 64 * 2**20
 
 
 async def test_the_event_loop_is_free_while_models_run(models_dir: Path, pictures: list[np.ndarray]) -> None:

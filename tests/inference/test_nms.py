@@ -11,14 +11,14 @@ def keep(
     classes: list[int] | None = None,
     most: int = 100,
 ) -> list[int]:
-    kept = keep_best(
+    kept: list[int] = keep_best(
         np.array(boxes, np.float32).reshape(-1, 4),
         np.array(scores, np.float32),
         np.array(classes or [0] * len(boxes), np.intp),
         max_iou=0.5,
         most=most,
-    )
-    return kept.tolist()
+    ).tolist()
+    return kept
 
 
 def test_the_best_of_overlapping_boxes_stays() -> None:
