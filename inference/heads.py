@@ -1,4 +1,8 @@
-"""From raw YOLO heads to boxes, scores, classes and keypoints, in pixels of the 320×240 canvas."""
+"""From raw YOLO heads to boxes, scores, classes and keypoints, in pixels of the 320×240 canvas.
+
+A candidate with a number that is not finite, or whose box has no area, is left out: it would upset the
+tracker, and JSON cannot carry it. Scores are cut to 0..1; quantised models give some a little over 1.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +21,8 @@ _MAX_RESULTS = 100
 _MAX_CANDIDATES = 300
 """Boxes that go into non-maximum suppression: the best ones. Bounds its cost in a crowded picture."""
 _MAX_IOU = 0.5
+_FAR_AWAY = 1e6
+"""Pixels. What is farther away than this is no coordinate, and could overflow an area."""
 _YOLOX_STRIDES = (8, 16, 32)
 _MAX_END_TO_END_ROWS = 300
 """What exporters stop at. A one-class YOLOX head has as many columns, but more rows at any useful size."""
@@ -79,17 +85,19 @@ def decode_detections(head: Floats, info: ModelInfo, threshold: float) -> Decode
     placement = _placement(info)
     if info.layout is HeadLayout.END_TO_END:
         rows = _best_rows(head, threshold)
-        rows = rows[rows[:, 5] < len(info.labels)]  # its shape does not say how many classes it has
-        return DecodedDetections(
-            _to_canvas(_from_corners(rows[:, :4]), placement), rows[:, 4], rows[:, 5].astype(np.intp)
-        )
-    if info.layout is HeadLayout.YOLOX:
-        rows, scores, classes = _yolox_candidates(head, placement, threshold)
+        # The head's shape does not say how many classes it has, and padding may be of class -1.
+        rows = rows[(rows[:, 5] >= 0) & (rows[:, 5] < len(info.labels))]
+        boxes, scores, classes = _from_corners(rows[:, :4]), rows[:, 4], rows[:, 5].astype(np.intp)
+        kept = _sound(boxes)
     else:
-        rows, scores, classes = _ultralytics_candidates(head, threshold)
-    boxes = _to_canvas(_from_centres(rows), placement)
-    kept = keep_best(boxes, scores, classes, _MAX_IOU, _MAX_RESULTS)
-    return DecodedDetections(boxes[kept], scores[kept], classes[kept])
+        if info.layout is HeadLayout.YOLOX:
+            rows, scores, classes = _yolox_candidates(head, placement, threshold)
+        else:
+            rows, scores, classes = _ultralytics_candidates(head, threshold)
+        boxes = _from_centres(rows)
+        kept = _sound(boxes)
+        kept = kept[keep_best(boxes[kept], scores[kept], classes[kept], _MAX_IOU, _MAX_RESULTS)]
+    return DecodedDetections(_to_canvas(boxes[kept], placement), scores[kept].clip(0, 1), classes[kept])
 
 
 def decode_poses(head: Floats, info: ModelInfo, threshold: float) -> DecodedPoses:
@@ -98,16 +106,19 @@ def decode_poses(head: Floats, info: ModelInfo, threshold: float) -> DecodedPose
     if info.layout is HeadLayout.END_TO_END:
         rows = _best_rows(head, threshold)
         boxes, scores, points = _from_corners(rows[:, :4]), rows[:, 4], rows[:, 6:]
-        kept = np.arange(len(rows))
+        kept = _sound(boxes, points)
     else:
         found = np.flatnonzero(head[4] >= threshold)
         rows = head[:, _best(found, head[4, found])].T
         boxes, scores, points = _from_centres(rows[:, :4]), rows[:, 4], rows[:, 5:]
-        kept = keep_best(boxes, scores, np.zeros(len(rows), np.intp), _MAX_IOU, _MAX_RESULTS)
+        kept = _sound(boxes, points)
+        one_class = np.zeros(len(kept), np.intp)
+        kept = kept[keep_best(boxes[kept], scores[kept], one_class, _MAX_IOU, _MAX_RESULTS)]
     keypoints = points[kept].reshape(-1, KEYPOINTS, 3).copy()
     keypoints[..., 0] = (keypoints[..., 0] - placement.left) / placement.scale
     keypoints[..., 1] = (keypoints[..., 1] - placement.top) / placement.scale
-    return DecodedPoses(_to_canvas(boxes[kept], placement), scores[kept], keypoints)
+    keypoints[..., 2] = keypoints[..., 2].clip(0, 1)
+    return DecodedPoses(_to_canvas(boxes[kept], placement), scores[kept].clip(0, 1), keypoints)
 
 
 def _placement(info: ModelInfo) -> Placement:
@@ -134,7 +145,8 @@ def _yolox_candidates(
     rows = head[likely[kept], :4]
     offsets, strides = np.split(cells[likely[kept]], [2], axis=1)
     centres = (rows[:, :2] + offsets) * strides
-    sizes = np.exp(rows[:, 2:4]) * strides
+    with np.errstate(over="ignore"):  # `_sound` leaves out what is infinite
+        sizes = np.exp(rows[:, 2:4]) * strides
     return np.concatenate((centres, sizes), axis=1), best[kept], classes[kept]
 
 
@@ -164,6 +176,12 @@ def _best(indices: NDArray[np.intp], scores: Floats) -> NDArray[np.intp]:
 def _best_rows(head: Floats, threshold: float) -> Floats:
     rows = head[head[:, 4] >= threshold]
     return rows[np.argsort(-rows[:, 4], kind="stable")][:_MAX_RESULTS]
+
+
+def _sound(boxes: Floats, points: Floats | None = None) -> NDArray[np.intp]:
+    """Indices of the rows whose numbers are finite and of a sane size, and whose box has an area."""
+    numbers = boxes if points is None else np.concatenate((boxes, points), axis=1)
+    return np.flatnonzero((np.abs(numbers) < _FAR_AWAY).all(axis=1) & (boxes[:, 2:] > 0).all(axis=1))
 
 
 def _from_centres(rows: Floats) -> Floats:

@@ -95,7 +95,6 @@ class Pipeline:
         that run ends. A model that fails makes its stage ``None`` and is named in ``failures``. Raises
         what ``on_texts`` raised.
         """
-        self._collect_ocr()
         stages = _Stages()
         options = self.options
         async with asyncio.TaskGroup() as group:
@@ -106,6 +105,7 @@ class Pipeline:
         detections, poses, motion = await self._on_executor(
             self._assemble, frame, detect.result(), pose.result(), flow.result()
         )
+        self._collect_ocr()
         self._consider_ocr(frame, detections or (), change.result(), on_texts)
         if self._ocr_failure is not None:
             stages.failures["ocr"], self._ocr_failure = self._ocr_failure, None
@@ -116,8 +116,9 @@ class Pipeline:
         """Cancels an OCR run in progress; the pipeline can go on later."""
         if self._ocr is not None:
             task, self._ocr = self._ocr, None
+            self._ocr_trigger.finished()
             task.cancel()
-            await asyncio.wait([task])
+            await asyncio.gather(task, return_exceptions=True)
 
     # --- stages ---
 
@@ -187,14 +188,13 @@ class Pipeline:
         except EngineError as exc:
             self._ocr_failure = str(exc)
             return
-        finally:
-            self._ocr_trigger.finished()
         self._new_texts = texts
         await on_texts(TextsFound(frame, reason, texts))
 
     def _collect_ocr(self) -> None:
         if self._ocr is not None and self._ocr.done():
             task, self._ocr = self._ocr, None
+            self._ocr_trigger.finished()
             task.result()
 
     async def _on_executor(self, work: Callable[..., T], *arguments: Any) -> T:

@@ -13,19 +13,22 @@ from inference.types import Floats
 
 
 class SlowEngine:
-    """The engine inside, with ``delay_s`` added to each call. Closing it closes that engine."""
+    """The engine inside, each run of a model ``delay_s`` longer, one run of a model at a time and never two
+    requests in one: ``1 / delay_s`` frames a second are the most. Closing it closes that engine."""
 
     def __init__(self, engine: Engine, delay_s: float) -> None:
         self._engine = engine
-        self.delay_s = delay_s
+        self._delay_s = delay_s
+        self._turns = {task: asyncio.Lock() for task in Task}
 
     @property
     def models(self) -> Mapping[Task, ModelInfo]:
         return self._engine.models
 
     async def infer(self, task: Task, images: NDArray[np.uint8]) -> Floats:
-        await asyncio.sleep(self.delay_s)
-        return await self._engine.infer(task, images)
+        async with self._turns[task]:
+            await asyncio.sleep(self._delay_s)
+            return await self._engine.infer(task, images)
 
     async def close(self) -> None:
         await self._engine.close()

@@ -171,6 +171,75 @@ def test_a_crowded_picture_gives_the_best_100() -> None:
     assert found.scores == pytest.approx(np.linspace(0.5, 0.9, 1680)[:-101:-1])
 
 
+# --- numbers that no healthy network gives ------------------------------------------------------------
+
+NAN, INF = float("nan"), float("inf")
+BROKEN_BOXES = [
+    [NAN, 98, 40, 80],
+    [120, INF, 40, 80],
+    [120, 98, INF, 80],
+    [120, 98, 40, -80],
+    [120, 98, 0, 80],
+    [3e38, 98, 3e38, 80],
+]
+
+
+@pytest.mark.parametrize("box", BROKEN_BOXES)
+def test_a_broken_box_is_left_out_and_the_others_stay(box: list[float]) -> None:
+    head = np.zeros((7, 1680), np.float32)
+    head[:, 3] = [*box, 0.9, 0, 0]
+    head[:, 77] = [120, 98, 40, 80, 0.8, 0, 0]
+
+    found = decode_detections(head, model(HeadLayout.ULTRALYTICS_DETECT), 0.5)
+
+    assert found.boxes == pytest.approx(np.array([BOX]))
+    assert found.scores == pytest.approx([0.8])
+
+
+@pytest.mark.parametrize("score", [NAN, -INF])
+def test_a_score_that_is_no_number_counts_as_none(score: float) -> None:
+    head = np.full((7, 1680), score, np.float32)
+    assert len(decode_detections(head, model(HeadLayout.ULTRALYTICS_DETECT), 0.5).boxes) == 0
+
+
+def test_a_yolox_box_that_overflows_is_left_out() -> None:
+    head = np.zeros((1680, 8), np.float32)
+    head[5] = [0.5, 0.5, 1e4, 1, 1, 1, 0, 0]
+    assert len(decode_detections(head, model(HeadLayout.YOLOX), 0.5).boxes) == 0
+
+
+def test_end_to_end_rows_that_are_broken_or_padding_are_left_out() -> None:
+    good = [100, 58, 140, 138, 0.9, 1]
+    head = np.array(
+        [good, [NAN, *good[1:]], [140, 58, 100, 138, 0.9, 1], [*good[:5], -1], [*good[:5], NAN]], np.float32
+    )
+
+    found = decode_detections(head, model(HeadLayout.END_TO_END), 0.5)
+
+    assert found.boxes == pytest.approx(np.array([BOX]))
+
+
+def test_scores_are_cut_to_0_and_1() -> None:
+    head = np.zeros((56, 1680), np.float32)
+    head[:, 5] = [120, 98, 40, 80, 1.02, *(100, 60, 1.5) * 16, *(100, 60, -0.5)]
+
+    found = decode_poses(head, model(HeadLayout.ULTRALYTICS_POSE, task=Task.POSE), 0.5)
+
+    assert found.scores.tolist() == [1.0]
+    assert found.keypoints[0, :, 2].tolist() == [1.0] * 16 + [0.0]
+
+
+@pytest.mark.parametrize("layout", [HeadLayout.ULTRALYTICS_POSE, HeadLayout.END_TO_END])
+def test_a_person_with_a_broken_keypoint_is_left_out(layout: HeadLayout) -> None:
+    points = [100.0, 60.0, 0.9] * 16 + [NAN, 60.0, 0.9]
+    if layout is HeadLayout.ULTRALYTICS_POSE:
+        head = np.zeros((56, 1680), np.float32)
+        head[:, 5] = [120, 98, 40, 80, 0.9, *points]
+    else:
+        head = np.array([[100, 58, 140, 138, 0.9, 0, *points]], np.float32)
+    assert len(decode_poses(head, model(layout, task=Task.POSE), 0.5).boxes) == 0
+
+
 # --- with the real models -----------------------------------------------------------------------------
 
 
