@@ -154,6 +154,7 @@ _SDP_ERRORS: tuple[type[Exception], ...] = (
     AssertionError,
     InvalidStateError,
     InvalidAccessError,
+    StopIteration,
 )
 
 

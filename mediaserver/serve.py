@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import uvloop
 from aiohttp import web
@@ -45,34 +47,37 @@ async def _serve(settings: Settings) -> int:
         return await EmbeddedEngine.open(models, threads=settings.inference_threads, observer=metrics)
 
     server = MediaServer(settings, load_engine)
-    async with server.running():
-        runner = web.AppRunner(create_app(server), access_log=None, shutdown_timeout=_HANDLER_SHUTDOWN_S)
-        await runner.setup()
-        try:
-            site = web.TCPSite(runner, settings.host, settings.port)
-            await _listen(site, settings)
-            stopped = await _stop_requested(server)
-            logger.info("stopping")
-            await site.stop()
-            await server.drain()
-        finally:
-            await runner.cleanup()
+    async with server.running(), listening(server) as (url, stop_listening):
+        logger.info("listening on %s", url)
+        stopped = await _stop_requested(server)
+        logger.info("stopping")
+        await stop_listening()
+        await server.drain()
     return 0 if stopped else 1
 
 
-async def _listen(site: web.TCPSite, settings: Settings) -> None:
+@contextlib.asynccontextmanager
+async def listening(server: MediaServer) -> AsyncIterator[tuple[str, Callable[[], Awaitable[None]]]]:
+    """Serves HTTP for ``server``: yields its URL, with the port that it really has, and what ends
+    taking connections while those that are open go on.
+
+    Raises `SettingsError` when the address cannot be used.
+    """
+    settings = server.settings
+    runner = web.AppRunner(create_app(server), access_log=None, shutdown_timeout=_HANDLER_SHUTDOWN_S)
+    await runner.setup()
     try:
-        await site.start()
-    except OSError as exc:
-        raise SettingsError(f"cannot listen on {settings.host}:{settings.port}: {exc.strerror}") from exc
-    logger.info("listening on %s", listening_url(site))
-
-
-def listening_url(site: web.TCPSite) -> str:
-    """The address that a started site really has, also when port 0 was asked for."""
-    assert site._server is not None
-    host, port = site._server.sockets[0].getsockname()[:2]  # type: ignore[attr-defined]
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
+        site = web.TCPSite(runner, settings.host, settings.port)
+        try:
+            await site.start()
+        except OSError as exc:
+            raise SettingsError(
+                f"cannot listen on {settings.host}:{settings.port}: {exc.strerror or exc}"
+            ) from exc
+        host, port = runner.addresses[0][:2]
+        yield f"http://{f'[{host}]' if ':' in host else host}:{port}/", site.stop
+    finally:
+        await runner.cleanup()
 
 
 async def _stop_requested(server: MediaServer) -> bool:

@@ -21,6 +21,7 @@ from signaling.messages import (
 from signaling.rate_limit import RateLimit
 
 _SEND_TIMEOUT_S = 5.0
+_CLOSE_TIMEOUT_S = 1.0
 _MAX_UNSENT_BYTES = 64 * 1024
 _MESSAGES_PER_S = 50.0
 _MESSAGE_BURST = 200.0
@@ -44,7 +45,10 @@ class SignalingSocket:
     def __init__(self, request: web.Request, liveness_timeout_s: float) -> None:
         # aiohttp waits heartbeat/2 for the pong, so silence is noticed after 1.5 heartbeats.
         self._socket = web.WebSocketResponse(
-            heartbeat=liveness_timeout_s / 1.5, max_msg_size=2 * MAX_JPEG_BYTES, compress=False
+            timeout=_CLOSE_TIMEOUT_S,
+            heartbeat=liveness_timeout_s / 1.5,
+            max_msg_size=2 * MAX_JPEG_BYTES,
+            compress=False,
         )
         self._request = request
         self._limit = RateLimit(_MESSAGES_PER_S, _MESSAGE_BURST)
@@ -76,6 +80,8 @@ class SignalingSocket:
                 if len(message.data) > MAX_JPEG_BYTES:
                     raise ProtocolError(ErrorCode.TOO_LARGE, f"a JPEG frame may have {MAX_JPEG_BYTES} bytes")
                 return bytes(message.data)
+            case WSMsgType.ERROR if isinstance(message.data, aiohttp.WebSocketError):
+                raise SocketClosed(EndReason.PROTOCOL_ERROR)  # not a WebSocket frame, or far too large
             case _:
                 raise SocketClosed(self._end_reason())
 
@@ -102,7 +108,7 @@ class SignalingSocket:
     async def close(self) -> None:
         """Closes the socket; idempotent, and short even when the other side is gone."""
         try:
-            async with asyncio.timeout(1.0):
+            async with asyncio.timeout(_CLOSE_TIMEOUT_S):
                 await self._socket.close(drain=False)
         except (TimeoutError, ConnectionError):
             if self._request.transport is not None:
@@ -117,6 +123,4 @@ class SignalingSocket:
     def _end_reason(self) -> EndReason:
         if isinstance(self._socket.exception(), (aiohttp.ServerTimeoutError, TimeoutError)):
             return EndReason.PING_TIMEOUT
-        if self._socket.close_code == aiohttp.WSCloseCode.MESSAGE_TOO_BIG:
-            return EndReason.PROTOCOL_ERROR
         return EndReason.CLIENT_GONE

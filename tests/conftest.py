@@ -38,5 +38,5 @@ def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Four seconds of moving squares, 640×480 at 30 fps, with `tests.clips.truth`."""
-    return write_clip(tmp_path_factory.mktemp("clips") / "squares.mp4", seconds=4)
+    """Three seconds of moving squares, 640×480 at 30 fps, with `tests.clips.truth`."""
+    return write_clip(tmp_path_factory.mktemp("clips") / "squares.mp4", seconds=3)

@@ -1,0 +1,67 @@
+"""Clients come and go a hundred times, in every stage of the conversation, and nothing stays behind."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import threading
+from pathlib import Path
+
+import psutil
+from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription, VideoStreamTrack
+
+from tests.live_server import LiveServer, live_server, raw_socket
+from tests.waiting import eventually
+
+HELLO = '{"type":"hello","channel":"websocket"}'
+
+
+async def come_and_go(live: LiveServer, stage: int) -> None:
+    """0: after the upgrade; 1: after hello; 2: offer unanswered; 3: while connecting; 4: with media."""
+    peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+    try:
+        async with raw_socket(live) as socket:
+            if stage == 0:
+                return
+            await socket.send_str(HELLO)
+            await socket.receive_json(timeout=10)
+            if stage == 1:
+                return
+            peer.addTransceiver(VideoStreamTrack(), direction="sendonly")
+            await peer.setLocalDescription(await peer.createOffer())
+            await socket.send_str(json.dumps({"type": "offer", "sdp": peer.localDescription.sdp}))
+            if stage == 2:
+                return
+            answer = await socket.receive_json(timeout=10)
+            await peer.setRemoteDescription(RTCSessionDescription(answer["sdp"], "answer"))
+            if stage == 4:
+                assert (await socket.receive_json(timeout=10))["type"] == "result"
+    finally:
+        await peer.close()
+
+
+def threads_of_the_server() -> list[str]:
+    """Without those of asyncio's default executor, on which the test's own senders encode."""
+    return sorted(thread.name for thread in threading.enumerate() if not thread.name.startswith("asyncio_"))
+
+
+async def test_a_hundred_connects_leave_nothing_behind(tiny_models: Path) -> None:
+    process = psutil.Process(os.getpid())
+    async with live_server(tiny_models, max_sessions=100) as live:
+        for stage in range(5):  # whatever is made once is made now
+            await come_and_go(live, stage)
+        await eventually(lambda: live.metric("sessions_active") == 0)
+        descriptors, memory = process.num_fds(), process.memory_info().rss
+        threads = threads_of_the_server()
+        for _ in range(4):
+            async with asyncio.TaskGroup() as group:
+                for number in range(25):
+                    group.create_task(come_and_go(live, number % 5))
+            await eventually(lambda: live.metric("sessions_active") == 0, 20)
+        # aiortc's sender side, the test's own, may take a moment to end.
+        await eventually(lambda: process.num_fds() <= descriptors, 10)
+        await eventually(lambda: threads_of_the_server() == threads, 10)
+        assert process.memory_info().rss - memory < 40 * 2**20
+        assert live.ended("internal_error") == 0
+    await eventually(lambda: len(asyncio.all_tasks()) == 1)

@@ -1,0 +1,59 @@
+"""A real server on a free port of this machine, inside the test's own event loop."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import msgspec
+
+from inference.catalogue import find_models
+from inference.embedded import EmbeddedEngine
+from inference.engine import Engine
+from mediaserver.metrics import Metrics
+from mediaserver.serve import listening
+from mediaserver.server import MediaServer
+from mediaserver.settings import Settings
+from tests.waiting import eventually
+
+
+@dataclass(frozen=True, slots=True)
+class LiveServer:
+    server: MediaServer
+    http_url: str
+
+    @property
+    def socket_url(self) -> str:
+        return self.http_url.replace("http", "ws", 1) + "ws/inference"
+
+    def metric(self, name: str, **labels: str) -> float:
+        return self.server.metrics.registry.get_sample_value(f"mediaserver_{name}", labels) or 0.0
+
+    def ended(self, reason: str) -> float:
+        return self.metric("sessions_ended_total", reason=reason)
+
+
+@contextlib.asynccontextmanager
+async def live_server(
+    models: Path, wrap: Callable[[Engine], Engine] = lambda engine: engine, **settings: Any
+) -> AsyncIterator[LiveServer]:
+    """Ready when entered. ``wrap`` may put something around the engine; ``settings`` as in `Settings`."""
+
+    async def load_engine(metrics: Metrics) -> Engine:
+        return wrap(await EmbeddedEngine.open(find_models(models), observer=metrics))
+
+    server = MediaServer(msgspec.structs.replace(Settings(port=0), **settings), load_engine)
+    async with server.running(), listening(server) as (url, _):
+        await eventually(lambda: server.refusal() is None, 30)
+        yield LiveServer(server, url)
+
+
+@contextlib.asynccontextmanager
+async def raw_socket(live: LiveServer) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+    """A WebSocket to the server, without our client around it."""
+    async with aiohttp.ClientSession() as http, http.ws_connect(live.socket_url) as socket:
+        yield socket
