@@ -56,6 +56,7 @@ def write_camera_clip(path: Path, pictures: Iterable[NDArray[np.uint8]], width: 
     with av.open(str(path), "w", format="mjpeg") as clip:
         stream = clip.add_stream("mjpeg", rate=30)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuvj420p"
+        stream.codec_context.qmin, stream.codec_context.qmax = 2, 6
         for picture in pictures:
             frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
             clip.mux(stream.encode(frame.reformat(format="yuvj420p", dst_color_range="JPEG")))

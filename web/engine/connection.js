@@ -88,11 +88,6 @@ export class Connection {
     this.#end(FailureCode.CONNECTION_LOST, "closed here", null);
   }
 
-  /** Ends, so that the client tries again at once: the network has changed. */
-  abandon() {
-    this.#end(FailureCode.CONNECTION_LOST, "the network changed", 0);
-  }
-
   /** @param {unknown} data */
   #receive(data) {
     this.#lastHeard = performance.now();

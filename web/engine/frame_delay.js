@@ -61,5 +61,6 @@ export class FrameDelay {
     this.#frames = [];
     this.#spare = [];
     this.#delay = 0;
+    this.#resultTime = null;
   }
 }

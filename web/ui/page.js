@@ -113,7 +113,8 @@ class Page {
       f: toggleFullScreen,
     };
     document.addEventListener("keydown", (event) => {
-      const typing = event.target instanceof Element && event.target.closest("input:not([type=checkbox]), select");
+      const busy = "input:not([type=checkbox]), select, dialog"; // letters mean something else there
+      const typing = event.target instanceof Element && event.target.closest(busy);
       if (typing || event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
       actions[event.key.toLowerCase()]?.();
     });
@@ -143,7 +144,6 @@ class Page {
     }
     sessionStorage.setItem(KEY, this.#key.value);
     this.#log.clear();
-    this.#gauges.clear();
     this.#control.start({ source, pipeline: this.#pipeline(), view: this.#view() });
   }
 
@@ -230,6 +230,7 @@ class Page {
     this.#startStop.classList.toggle("danger", running);
     this.#startStop.disabled = state === PageState.STOPPING;
     if (!running) {
+      this.#gauges.clear();
       this.#readNow.disabled = true;
       this.#showTransport(Transport.NONE);
     }
