@@ -12,6 +12,7 @@ from aiortc import MediaStreamTrack, RTCPeerConnection, RTCSessionDescription
 
 from mediaserver.client_errors import ClientError, Refused, Unreachable
 from mediaserver.client_relay import ice_configuration, relay_failure
+from mediaserver.peer_close import close_peer_connection
 from signaling.messages import (
     MAX_JPEG_BYTES,
     Answer,
@@ -137,7 +138,7 @@ class Link:
         """Says goodbye where that is possible and releases everything. Idempotent."""
         if self._peer is not None:
             peer, self._peer = self._peer, None
-            await peer.close()
+            await close_peer_connection(peer)
         if self._socket is not None:
             socket, self._socket = self._socket, None
             with contextlib.suppress(ConnectionError, aiohttp.ClientError, TimeoutError):

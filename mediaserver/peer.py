@@ -5,8 +5,6 @@ aiortc's errors end here: what the other side caused comes out as `signaling.mes
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 
@@ -22,15 +20,13 @@ from aiortc.sdp import SessionDescription, candidate_from_sdp
 
 from mediaserver.ice import announced, listed_addresses
 from mediaserver.ice_gathering import gather_only
+from mediaserver.peer_close import close_peer_connection
 from mediaserver.receiver import ReceivedFrame, VideoReceiver
 from mediaserver.setting_types import IpAddress, NetworkInterface
 from signaling.messages import ErrorCode, IceCandidate, ProtocolError
 
 RESULTS_LABEL = "results"
 _MAX_MEDIA_SECTIONS = 8
-_CLOSE_TIMEOUT_S = 2.0
-
-logger = logging.getLogger(__name__)
 
 
 class Peer:
@@ -106,13 +102,9 @@ class Peer:
         if self._closed:
             return
         self._closed = True
-        try:
-            async with asyncio.timeout(_CLOSE_TIMEOUT_S):
-                if self.receiver is not None:
-                    await self.receiver.close()
-                await self._connection.close()
-        except TimeoutError:
-            logger.warning("a peer connection did not close within %g s", _CLOSE_TIMEOUT_S)
+        if self.receiver is not None:
+            await self.receiver.close()
+        await close_peer_connection(self._connection)
 
     def _receive_one_video(self) -> None:
         """Attaches to the first video section; everything else is declined."""

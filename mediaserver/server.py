@@ -28,7 +28,6 @@ from signaling.websocket import SignalingSocket
 
 _DRAIN_TIMEOUT_S = 3.0
 _FPS_WINDOW_S = 5.0
-_MAX_RESUMABLE_PER_SESSION = 4
 
 logger = logging.getLogger(__name__)
 
@@ -68,9 +67,7 @@ class MediaServer:
         self.failed = asyncio.Event()
         self._places_taken = 0
         self._connections: dict[Connection, asyncio.Future[None]] = {}
-        self._sessions = Sessions(
-            settings.resume_window_s, _MAX_RESUMABLE_PER_SESSION * settings.max_sessions
-        )
+        self._sessions = Sessions(settings.resume_window_s, max_resumable=settings.max_sessions)
         self.metrics.sessions_active.set_function(lambda: len(self._connections))
 
     @contextlib.asynccontextmanager

@@ -83,6 +83,7 @@ class Session:
                 if result is not None and not self._is_late(pending, "send"):
                     await self._deliver(result, outlet)
         finally:
+            self.sink.take()  # while the session waits for its client it holds no picture
             await self.pipeline.stop()
 
     async def _infer(self, pending: PendingFrame, outlet: Outlet) -> Result | None:
