@@ -8,6 +8,7 @@ import logging
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 
+import ifaddr
 import uvloop
 from aiohttp import web
 
@@ -15,6 +16,7 @@ from inference.catalogue import CatalogueError, find_models
 from inference.embedded import EmbeddedEngine
 from inference.engine import Engine
 from mediaserver.app import create_app
+from mediaserver.ice import listed_addresses
 from mediaserver.metrics import Metrics
 from mediaserver.server import MediaServer
 from mediaserver.settings import Settings, SettingsError
@@ -27,14 +29,25 @@ logger = logging.getLogger(__name__)
 def serve(settings: Settings) -> int:
     """Runs the server until SIGTERM or SIGINT; returns the exit status.
 
-    Raises `SettingsError` when the address or the models cannot be used.
+    Raises `SettingsError` when the address, the interfaces or the models cannot be used.
     """
+    _check_interfaces(settings)
     logging.basicConfig(
         level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
     for noisy in ("aioice", "aiortc"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.root.level))
     return uvloop.run(_serve(settings))
+
+
+def _check_interfaces(settings: Settings) -> None:
+    adapters = list(ifaddr.get_adapters())
+    if settings.ice_interfaces and not listed_addresses(settings.ice_interfaces, adapters):
+        given = ",".join(settings.ice_interfaces)
+        present = ", ".join(adapter.name for adapter in adapters)
+        raise SettingsError(
+            f"setting 'ice_interfaces' is {given!r}, which names no address of this machine; it has {present}"
+        )
 
 
 async def _serve(settings: Settings) -> int:
