@@ -80,7 +80,12 @@ class _Model:
         name = self.session.get_inputs()[0].name
         parts = [tensor] if self.max_batch > 1 else list(tensor[:, np.newaxis])
         outputs = [np.asarray(self.session.run(None, {name: part})[0], np.float32) for part in parts]
-        return outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
+        heads = outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
+        if len(heads) != len(tensor):
+            raise ValueError(
+                f"a batch of {len(tensor)} gave {len(heads)} heads; export it with a dynamic batch"
+            )
+        return heads
 
 
 class EmbeddedEngine:
@@ -96,6 +101,7 @@ class EmbeddedEngine:
         self._threads_a_run = max(1, threads // len(_YOLO))
         self._observer = observer
         self._models: dict[Task, _Model] = {}
+        self._infos: dict[Task, ModelInfo] = {}
         self._closed = False
         self._yolo = ThreadPoolExecutor(len(_YOLO), "inference", initializer=_yield_to_others)
         self._ocr = ThreadPoolExecutor(1, "ocr-inference", initializer=_yield_to_others)
@@ -113,9 +119,10 @@ class EmbeddedEngine:
         try:
             for task, path in files.items():
                 # On the thread pool, so that ONNX Runtime's own threads inherit its low priority.
-                engine._models[task] = await loop.run_in_executor(
+                model = await loop.run_in_executor(
                     engine._executor(task), _load, task, path, engine._threads_a_run
                 )
+                engine._models[task], engine._infos[task] = model, model.info
         except BaseException:
             await engine.close()
             raise
@@ -123,8 +130,8 @@ class EmbeddedEngine:
 
     @property
     def models(self) -> Mapping[Task, ModelInfo]:
-        """Models that are loaded."""
-        return {task: model.info for task, model in self._models.items()}
+        """Models that were loaded. Stays readable after `close`: who decodes a last head still needs it."""
+        return self._infos
 
     async def infer(self, task: Task, images: NDArray[np.uint8]) -> Floats:
         """As `inference.engine.Engine.infer`."""
@@ -212,10 +219,11 @@ def _load(task: Task, path: Path, threads: int) -> _Model:
 
 
 def _try(path: Path, model: _Model) -> None:
-    """One run on a grey picture: warms the model up, and shows a head that is not what its shape promised."""
+    """Runs on grey pictures, two where it takes batches: warms the model up, and shows a head or a batch
+    that is not what its shapes promised."""
     task = model.info.task
     try:
-        output = model.infer([np.full((1, *_TRIAL_SIZES[task], 3), 114, np.uint8)])
+        output = model.infer([np.full((min(model.max_batch, 2), *_TRIAL_SIZES[task], 3), 114, np.uint8)])
         if task is Task.DETECT:
             decode_detections(output[0], model.info, threshold=1.0)
         elif task is Task.POSE:

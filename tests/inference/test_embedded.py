@@ -7,8 +7,10 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import numpy as np
+import onnx
 import psutil
 import pytest
+from onnx import helper, numpy_helper
 
 from inference.catalogue import CatalogueError, find_models
 from inference.embedded import EmbeddedEngine
@@ -16,6 +18,7 @@ from inference.engine import EngineOverloaded, ModelFailed, ModelNotLoaded, Task
 from inference.types import FRAME_HEIGHT, FRAME_WIDTH, Floats
 from tests.frames import canvas_of, frames
 from tests.slow_engine import SlowEngine
+from tests.tiny_models import tiny_detector
 
 FIXED_BATCH = "yolox_nano.onnx"
 ANY_BATCH = "yolox_nano_dyn.onnx"
@@ -196,6 +199,17 @@ async def test_a_model_cut_short_is_refused(models_dir: Path, tmp_path: Path) ->
 async def test_a_model_is_tried_before_it_is_used(ocr_files: dict[Task, Path]) -> None:
     with pytest.raises(CatalogueError, match="a trial run failed"):
         await EmbeddedEngine.open({Task.OCR_DET: ocr_files[Task.OCR_REC]})
+
+
+async def test_a_model_that_does_not_batch_as_its_shapes_say_is_refused(tmp_path: Path) -> None:
+    """An exporter that traced with one picture leaves such graphs."""
+    network = tiny_detector()
+    network.graph.node[-1].output[0] = "heads"
+    network.graph.initializer.append(numpy_helper.from_array(np.array([0]), "first"))
+    network.graph.node.append(helper.make_node("Gather", ["heads", "first"], ["head"], axis=0))
+    onnx.save(network, tmp_path / "traced.onnx")
+    with pytest.raises(CatalogueError, match="a batch of 2 gave 1 heads; export it with a dynamic batch"):
+        await EmbeddedEngine.open({Task.DETECT: tmp_path / "traced.onnx"})
 
 
 # --- closing ------------------------------------------------------------------------------------------
