@@ -48,6 +48,16 @@ def test_the_only_model_is_taken_whatever_its_name(tmp_path: Path) -> None:
     assert Task.POSE not in found
 
 
+def test_the_only_pose_model_is_taken_and_never_for_a_detector(tmp_path: Path) -> None:
+    found = find_models(folder_with(tmp_path, "forklifts.onnx", "drivers_pose.onnx"))
+    assert found[Task.DETECT] == tmp_path / "forklifts.onnx"
+    assert found[Task.POSE] == tmp_path / "drivers_pose.onnx"
+    with pytest.raises(
+        CatalogueError, match=r"holds a_pose\.onnx, drivers_pose\.onnx.*MEDIASERVER_POSE_MODEL"
+    ):
+        find_models(folder_with(tmp_path, "a_pose.onnx"))
+
+
 @pytest.mark.parametrize("wanted", ["mine", "mine.onnx"])
 def test_a_model_can_be_named(tmp_path: Path, wanted: str) -> None:
     folder_with(tmp_path, "yolo_coco_n.onnx", "mine.onnx")

@@ -41,9 +41,9 @@ def test_ultralytics_gets_a_centred_frame_in_rgb_from_0_to_1(frames: np.ndarray)
     assert tensor.shape == (2, 3, 256, 320)
     assert tensor.dtype == np.float32
     assert tensor.flags.c_contiguous
-    assert tensor[:, :, 8:248] == pytest.approx(frames.transpose(0, 3, 1, 2) / 255)
-    assert tensor[:, :, :8] == pytest.approx(PADDING / 255)
-    assert tensor[:, :, 248:] == pytest.approx(PADDING / 255)
+    np.testing.assert_allclose(tensor[:, :, 8:248], frames.transpose(0, 3, 1, 2) / 255, rtol=1e-6)
+    np.testing.assert_allclose(tensor[:, :, :8], PADDING / 255, rtol=1e-6)
+    np.testing.assert_allclose(tensor[:, :, 248:], PADDING / 255, rtol=1e-6)
 
 
 def test_yolox_gets_the_frame_top_left_in_bgr_from_0_to_255(frames: np.ndarray) -> None:
