@@ -1,4 +1,4 @@
-"""Media through a real coturn on loopback, with the credentials that the server hands out."""
+"""Media through a real coturn, set up as shipped, with the credentials that the server hands out."""
 
 from __future__ import annotations
 
@@ -21,22 +21,20 @@ from tests.waiting import eventually
 
 TURNSERVER = shutil.which("turnserver")
 SECRET = "north"
-CONFIGURATION = """
+SHIPPED = Path(__file__).parents[2] / "deploy" / "coturn" / "turnserver.conf"
+ON_LOOPBACK = """
 listening-ip=127.0.0.1
 relay-ip=127.0.0.1
 listening-port={port}
 allow-loopback-peers
-realm=test
-use-auth-secret
+allowed-peer-ip=127.0.0.1
 static-auth-secret={secret}
 userdb={directory}/turndb
 pidfile={directory}/turnserver.pid
 log-file=stdout
 relay-threads=1
-no-cli
 no-tls
 no-dtls
-no-rfc5780
 verbose
 """
 
@@ -49,12 +47,13 @@ def free_port() -> int:
 
 @contextlib.asynccontextmanager
 async def coturn(directory: Path) -> AsyncIterator[IceUrl]:
-    """A TURN server of the test's own; yields its URL."""
+    """A TURN server of the test's own on loopback; yields its URL."""
     if TURNSERVER is None:
         pytest.skip("turnserver is not installed (Debian: coturn)")
     port = free_port()
     config, log = directory / "turnserver.conf", directory / "turnserver.log"
-    config.write_text(CONFIGURATION.format(port=port, secret=SECRET, directory=directory))
+    lines = ON_LOOPBACK.format(port=port, secret=SECRET, directory=directory)
+    config.write_text(SHIPPED.read_text().replace("\nsyslog\n", "\n") + lines)
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
             TURNSERVER, "-c", str(config), stdout=output, stderr=output
