@@ -61,7 +61,6 @@ class Session:
         self.inferred = 0
         self.results_sent = 0
         self._inference = inference
-        self._scaler = FrameScaler()
         self._dropped = {"stale": 0, "send": 0}
         self._failure_limit = RateLimit(_FAILURES_PER_S, burst=2)
 
@@ -72,6 +71,7 @@ class Session:
 
     async def run(self, outlet: Outlet) -> None:
         """Infers the newest frame, over and over, one at a time; until cancelled."""
+        scaler = FrameScaler()
         try:
             while True:
                 await self.sink.filled()
@@ -79,14 +79,14 @@ class Session:
                     pending = self.sink.take()
                     if pending is None or self._is_late(pending, "inference"):
                         continue
-                    result = await self._infer(pending, outlet)
+                    result = await self._infer(pending, scaler, outlet)
                 if result is not None and not self._is_late(pending, "send"):
                     await self._deliver(result, outlet)
         finally:
             self.sink.take()  # while the session waits for its client it holds no picture
             await self.pipeline.stop()
 
-    async def _infer(self, pending: PendingFrame, outlet: Outlet) -> Result | None:
+    async def _infer(self, pending: PendingFrame, scaler: FrameScaler, outlet: Outlet) -> Result | None:
         async def send_texts(found: TextsFound) -> None:
             await outlet.send(
                 Event("ocr", frame=frame_info(found.frame.identity), texts=texts_on_wire(found.texts))
@@ -95,7 +95,7 @@ class Session:
         loop, metrics = asyncio.get_running_loop(), self._inference.metrics
         started = time.monotonic()
         try:
-            frame = await loop.run_in_executor(self._inference.frame_executor, self._scaler.prepare, pending)
+            frame = await loop.run_in_executor(self._inference.frame_executor, scaler.prepare, pending)
         except JpegError as exc:
             await self._report(outlet, ErrorCode.BAD_FRAME, str(exc))
             return None
