@@ -204,9 +204,10 @@ def _load(task: Task, path: Path, threads: int) -> _Model:
     options.log_severity_level = 3
     # Threads that spin between runs would take the processor from everything else.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # OCR's pictures come in many sizes: an arena would keep the most that each ever needed, and a memory
-    # pattern is kept, and allocated in one piece, for each size.
-    options.enable_cpu_mem_arena = options.enable_mem_pattern = task in _YOLO
+    # A memory pattern is kept, and allocated in one piece, for each size of batch or picture.
+    options.enable_mem_pattern = False
+    # OCR's pictures come in many sizes; an arena would keep the most that each ever needed.
+    options.enable_cpu_mem_arena = task in _YOLO
     try:
         session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as exc:
