@@ -57,8 +57,8 @@ _MEASURE = """async ([url, seconds, sync]) => {
     return right < 0 ? null : (left + right + 1) / 2 / 320;
   };
   const red = (r, g, b) => r - Math.max(g, b) > 80;
-  // The outline of the first box, id 1, and nothing of the red of a delayed picture under it.
-  const outlined = sync ? (r, g, b) => b - r > 60 : (r, g, b, alpha) => alpha > 128;
+  // The outline of id 1 is violet; in sync mode the delayed picture is on the canvas too.
+  const outlined = sync ? (r, g, b) => b - g > 60 : (r, g, b, alpha) => alpha > 128;
   const drawn = [], hold = [];
   const rest = 3000, until = performance.now() + rest + 1000 * seconds;
   let before = 0, ticks = 0, began = 0;

@@ -55,6 +55,12 @@ async def test_ahead_of_the_last_sighting_it_goes_on_as_it_went(at: Any) -> None
     assert ahead["a"] == pytest.approx([0.4, 1.0], abs=0.01)
 
 
+async def test_what_only_fidgets_is_not_drawn_ahead(at: Any) -> None:
+    fidgeting = [[1000 + 100 * i, {"a": 0.5 + 0.02 * (i % 2)}] for i in range(12)]
+    [ahead] = await at(fidgeting, [2400])
+    assert ahead["a"][0] == pytest.approx(0.52, abs=0.005)
+
+
 async def test_nothing_is_drawn_further_ahead_than_the_horizon(at: Any) -> None:
     sightings = [[1000, {"a": 0.1}], [1200, {"a": 0.2}], [1400, {"a": 0.3}]]
     at_horizon, fading, gone = await at(sightings, [1900, 2025, 2200])

@@ -11,6 +11,8 @@ export const HORIZON_MS = 500;
 export const FADE_MS = 250;
 /** Motion is fitted through the sightings of this long, and through two at least: what is older lags behind. */
 const FIT_MS = 250;
+/** A velocity is believed as far as velocities foretold the sightings of about this long. */
+const TRUST_MS = 3000;
 /** What is kept to interpolate in: more than the age of any result that is of use. */
 const HISTORY_MS = 3000;
 /** A correction by a new sighting is taken up over about this long, so that nothing jumps. */
@@ -80,6 +82,10 @@ class Track {
   #sightings;
   /** @type {number[]} A second. */
   #velocity;
+  /** @type {number[]} By value, of late: the sum of foretold × true steps from sighting to sighting. */
+  #agreement;
+  /** @type {number[]} By value, of late: the sum of squares of the foretold steps. */
+  #foretold;
   /** @type {number | null} The first frame in which it was looked for and not found. */
   #missedAt = null;
   /** @type {number[]} Where it was drawn less where it turned out to be, at its last sighting. */
@@ -89,6 +95,8 @@ class Track {
   constructor(time, item) {
     this.#sightings = [{ time, values: item.values }];
     this.#velocity = item.velocity ?? item.values.map(() => 0);
+    this.#agreement = item.values.map(() => 0);
+    this.#foretold = item.values.map(() => 0);
     this.#correction = item.values.map(() => 0);
     this.data = item.data;
   }
@@ -96,6 +104,7 @@ class Track {
   /** @param {number} time @param {Item<D>} item */
   see(time, item) {
     const expected = this.values(time);
+    this.#judge(time, item.values);
     this.#sightings = this.#sightings.filter((sighting) => sighting.time > time - HISTORY_MS);
     this.#sightings.push({ time, values: item.values });
     this.#velocity = item.velocity ?? slope(this.#sightings);
@@ -128,8 +137,32 @@ class Track {
     const ahead = Math.min(time - last.time, HORIZON_MS);
     const residue = Math.exp(-ahead / SMOOTHING_MS);
     return last.values.map(
-      (value, i) => value + (this.#velocity[i] * ahead) / 1000 + this.#correction[i] * residue,
+      (value, i) => value + (this.#trust(i) * this.#velocity[i] * ahead) / 1000 + this.#correction[i] * residue,
     );
+  }
+
+  /**
+   * What fidgets has velocities too, but they foretell nothing; drawn ahead by them it would only shake.
+   * So true steps are regressed on foretold ones: persistent motion gives a trust near 1, noise near 0.
+   *
+   * @param {number} time
+   * @param {number[]} values Of a sighting just in.
+   */
+  #judge(time, values) {
+    const last = this.#last();
+    const seconds = (time - last.time) / 1000;
+    const kept = Math.exp((last.time - time) / TRUST_MS);
+    for (const [i, value] of values.entries()) {
+      const step = this.#velocity[i] * seconds;
+      this.#agreement[i] = kept * this.#agreement[i] + step * (value - last.values[i]);
+      this.#foretold[i] = kept * this.#foretold[i] + step * step;
+    }
+  }
+
+  /** @param {number} i Of a value. @returns {number} 0..1 */
+  #trust(i) {
+    if (this.#foretold[i] === 0) return 0;
+    return Math.min(1, Math.max(0, this.#agreement[i] / this.#foretold[i]));
   }
 
   /** @param {number} time Before the last sighting. @returns {number[]} */
