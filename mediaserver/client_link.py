@@ -76,7 +76,7 @@ class Link:
         except aiohttp.WSServerHandshakeError as exc:
             raise _handshake_error(self._url, exc) from exc
         except (aiohttp.ClientError, OSError, TimeoutError) as exc:
-            raise Unreachable(f"{self._url}: no server answers ({exc or 'timed out'})") from exc
+            raise Unreachable(f"{self._url}: no server answers ({str(exc) or 'timed out'})") from exc
         if isinstance(first, Error):
             raise Refused(f"{self._url}: {first.message} ({first.code})")
         if not isinstance(first, Welcome):

@@ -49,6 +49,6 @@ async def relay_failure(configuration: RTCConfiguration) -> ClientError:
     except TransactionFailed as exc:
         return Refused(f"the TURN server {host}:{port} does not relay; wrong or expired credentials? ({exc})")
     except (TransactionError, TimeoutError, OSError) as exc:
-        return Unreachable(f"the TURN server {host}:{port} does not answer ({exc or 'timed out'})")
+        return Unreachable(f"the TURN server {host}:{port} does not answer ({str(exc) or 'timed out'})")
     transport.close()
     return Unreachable(f"the TURN server {host}:{port} answered too late")
