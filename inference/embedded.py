@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import threading
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -34,7 +33,8 @@ from inference.types import FRAME_HEIGHT, FRAME_WIDTH, Floats
 _MAX_BATCH = 8
 _MAX_WAITING = 64
 _NICENESS = 5
-"""Inference yields the processor to the event loop and the decoders, which need it for moments only."""
+"""Added for the threads of inference, which yield to the event loop and the decoders; these need the
+processor for moments only. On Linux nice(2) is about the calling thread, and those that it starts."""
 
 _YOLO = (Task.DETECT, Task.POSE)
 
@@ -103,8 +103,8 @@ class EmbeddedEngine:
         self._models: dict[Task, _Model] = {}
         self._infos: dict[Task, ModelInfo] = {}
         self._closed = False
-        self._yolo = ThreadPoolExecutor(len(_YOLO), "inference", initializer=_yield_to_others)
-        self._ocr = ThreadPoolExecutor(1, "ocr-inference", initializer=_yield_to_others)
+        self._yolo = ThreadPoolExecutor(len(_YOLO), "inference", os.nice, (_NICENESS,))
+        self._ocr = ThreadPoolExecutor(1, "ocr-inference", os.nice, (_NICENESS,))
 
     @classmethod
     async def open(
@@ -237,7 +237,8 @@ def _try(path: Path, model: _Model) -> None:
 
 def _facts(path: Path, session: Any) -> NetworkFacts:
     entry = session.get_inputs()[0]
-    if len(entry.shape) != 4 or entry.type != "tensor(float)":
+    channels = entry.shape[1] if len(entry.shape) == 4 else 0
+    if entry.type != "tensor(float)" or (isinstance(channels, int) and channels != 3):
         raise CatalogueError(
             f"{path}: its input is {entry.type} {entry.shape}; float32 [batch, 3, H, W] is taken"
         )
@@ -249,7 +250,3 @@ def _facts(path: Path, session: Any) -> NetworkFacts:
 def _fail(request: _Request, error: EngineError) -> None:
     if not request.done.done():
         request.done.set_exception(error)
-
-
-def _yield_to_others() -> None:
-    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)

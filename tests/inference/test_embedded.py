@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 import onnx
 import psutil
 import pytest
-from onnx import helper, numpy_helper
+from onnx import helper, numpy_helper, parser
 
 from inference.catalogue import CatalogueError, find_models
 from inference.embedded import EmbeddedEngine
@@ -228,6 +229,16 @@ async def test_a_model_is_tried_before_it_is_used(ocr_files: dict[Task, Path]) -
         await EmbeddedEngine.open({Task.OCR_DET: ocr_files[Task.OCR_REC]})
 
 
+async def test_a_network_that_takes_other_input_is_refused_with_what_is_taken(tmp_path: Path) -> None:
+    nhwc = parser.parse_model(
+        """<ir_version: 9, opset_import: ["" : 18]>
+        nhwc (float[1, 256, 320, 3] images) => (float[1, 256, 320, 3] head) { head = Identity(images) }"""
+    )
+    onnx.save(nhwc, tmp_path / "nhwc.onnx")
+    with pytest.raises(CatalogueError, match=r"float32 \[batch, 3, H, W\] is taken"):
+        await EmbeddedEngine.open({Task.DETECT: tmp_path / "nhwc.onnx"})
+
+
 async def test_a_model_that_does_not_batch_as_its_shapes_say_is_refused(tmp_path: Path) -> None:
     """An exporter that traced with one picture leaves such graphs."""
     network = tiny_detector()
@@ -294,6 +305,18 @@ async def test_the_event_loop_is_free_while_models_run(models: Path, pictures: l
             await asyncio.sleep(0.001)
             turns += 1
     assert turns > 10
+
+
+async def test_threads_of_inference_yield_to_all_others(models: Path) -> None:
+    """ONNX Runtime's own threads too."""
+    ours = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+    before = set(os.listdir("/proc/self/task"))
+    async with opened({Task.DETECT: models / ANY_BATCH}, threads=6) as engine:
+        await engine.infer(Task.DETECT, np.zeros((1, FRAME_HEIGHT, FRAME_WIDTH, 3), np.uint8))
+        threads = set(os.listdir("/proc/self/task")) - before
+        assert len(threads) >= 3, "one that runs the model and two that help it"
+        assert {os.getpriority(os.PRIO_PROCESS, int(thread)) for thread in threads} == {ours + 5}
+        assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == ours
 
 
 async def test_a_slow_engine_answers_as_the_one_inside_one_request_after_the_other(models: Path) -> None:
