@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -94,3 +95,11 @@ async def _session(page: Page) -> str:
     await expect(page.locator("#diagnostics")).to_contain_text('"session": "')
     report: dict[str, str] = json.loads(await page.locator("#diagnostics").inner_text())
     return report["session"]
+
+
+async def test_no_more_is_sent_than_the_server_asks_for(page: Page) -> None:
+    async with serving(loading(RedThingDetector(0.19))) as slow:
+        await _start(page, slow)
+        skipped = page.locator(".gauge", has_text="Skipped").locator("output")
+        await expect(skipped).to_have_text(re.compile(r"^\d\d$"))  # 30 come, 5 can be used
+        await expect(skipped).to_have_text(re.compile(r"^[0-4]$"), timeout=10_000)
