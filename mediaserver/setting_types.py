@@ -6,6 +6,8 @@ import ipaddress
 import re
 from typing import Self
 
+from signaling.auth import parse_keys
+
 # RFC 7064 (stun, stuns) and RFC 7065 (turn, turns; only these may name a transport).
 _ICE_URL = re.compile(
     r"(?P<scheme>stuns?|turns?):"
@@ -13,6 +15,13 @@ _ICE_URL = re.compile(
     r"(?::(?P<port>[0-9]{1,5}))?"
     r"(?P<transport>\?transport=(?:udp|tcp))?"
 )
+# RFC 6454, section 6.1: scheme, host and port. What may follow names something at that origin.
+_HTTP_URL = re.compile(
+    r"(?P<origin>(?P<scheme>https?)://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::(?P<port>[0-9]{1,5}))?)"
+    r"(?P<path>/[!-~]*)?",
+    re.IGNORECASE,
+)
+_DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 _INTERFACE_NAME = re.compile(r"[^\s/:,]{1,15}")
 
 
@@ -46,6 +55,45 @@ class IceUrl(str):
         return self.startswith("turn")
 
 
+class Origin(str):
+    """Where a page comes from, as browsers write it: in small letters, without a default port."""
+
+    __slots__ = ()
+
+    def __new__(cls, text: str) -> Self:
+        """The only way to make one."""
+        parts = _http_url(text)
+        if parts["path"]:
+            raise ValueError("an origin has no path")
+        origin = parts["origin"].lower()
+        return super().__new__(cls, origin.removesuffix(_DEFAULT_PORTS[parts["scheme"].lower()]))
+
+
+class HttpUrl(str):
+    """The base address of an HTTP service, without a slash at its end."""
+
+    __slots__ = ()
+
+    def __new__(cls, text: str) -> Self:
+        """The only way to make one."""
+        parts = _http_url(text)
+        if set(parts["path"] or "") & set("?#"):
+            raise ValueError("a base address has no query and no fragment")
+        return super().__new__(cls, text.rstrip("/"))
+
+    @property
+    def origin(self) -> Origin:
+        """Its origin."""
+        return Origin(_http_url(self)["origin"])
+
+
+def _http_url(text: str) -> re.Match[str]:
+    parts = _HTTP_URL.fullmatch(text)
+    if parts is None or int(parts["port"] or 0) > 65535:
+        raise ValueError("not an HTTP URL")
+    return parts
+
+
 class NetworkInterface(str):
     """Names local addresses: by an interface's name, an address, or a network such as ``10.0.0.0/8``."""
 
@@ -76,4 +124,14 @@ class Secret:
         self.value = text
 
     def __repr__(self) -> str:
-        return "Secret(...)"
+        return f"{type(self).__name__}(...)"
+
+
+class TokenKeys(Secret):
+    """Keys that sign tokens, as JSON; ``by_id`` maps each key's id to its secret."""
+
+    __slots__ = ("by_id",)
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.by_id = parse_keys(text)

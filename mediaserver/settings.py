@@ -6,6 +6,7 @@ Later sources win: the defaults here, a TOML file, ``MEDIASERVER_*`` environment
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import os
 import tomllib
 import types
@@ -18,7 +19,16 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from mediaserver.setting_types import IceUrl, IpAddress, NetworkInterface, Secret
+from mediaserver.setting_types import (
+    HttpUrl,
+    IceUrl,
+    IpAddress,
+    NetworkInterface,
+    Origin,
+    Secret,
+    TokenKeys,
+)
+from signaling.auth import MIN_KEY_BYTES
 
 ENVIRONMENT_PREFIX = "MEDIASERVER_"
 CONFIG_VARIABLE = "MEDIASERVER_CONFIG"
@@ -96,6 +106,21 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     turn_ttl_s: Annotated[
         int, Meta(ge=60, le=86_400, description="Seconds for which a client's TURN credentials are good.")
     ] = 3600
+    token_keys: Annotated[
+        TokenKeys | None,
+        Meta(description="Keys of the tokens that let clients in. Without it: everyone, from this machine."),
+    ] = None
+    allow_anonymous: Annotated[
+        bool, Meta(description="Listen beyond this machine though there are no token_keys: for everyone.")
+    ] = False
+    allowed_origins: Annotated[
+        tuple[Origin, ...],
+        Meta(description="Pages that may open a session. Without it: those that this server serves."),
+    ] = ()
+    lifecycle_api: Annotated[
+        HttpUrl | None,
+        Meta(description="Service that starts and stops the GPU machine; told to the page in /config.json."),
+    ] = None
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], Meta(description="How much is logged.")
     ] = "info"
@@ -103,6 +128,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def __post_init__(self) -> None:
         if self.turn_secret is None and any(url.is_turn for url in self.ice_servers):
             raise SettingsError("setting 'ice_servers' names a TURN server: 'turn_secret' must be set too")
+        if self.token_keys is None and not self.allow_anonymous and not _is_loopback(self.host):
+            raise SettingsError(
+                f"setting 'host' is {self.host!r}, which others can reach, and without 'token_keys' all "
+                "of them may use the server: set 'token_keys', or 'host' to 127.0.0.1, or 'allow_anonymous' to true"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +181,13 @@ def load(
     return Settings(**values)
 
 
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 def _config_file(environment: Mapping[str, str]) -> Path | None:
     name = environment.get(CONFIG_VARIABLE)
     return Path(name) if name else None
@@ -186,7 +223,7 @@ def _checked(values: Mapping[str, Any], source: str, *, strict: bool) -> dict[st
         try:
             checked[key] = msgspec.convert(given, hints[key], strict=strict, dec_hook=_from_text)
         except (msgspec.ValidationError, ValueError) as exc:
-            shown = "not usable" if _kind(hints[key]) is Secret else repr(value)
+            shown = "not usable" if _kind(hints[key]) in (Secret, TokenKeys) else repr(value)
             raise SettingsError(
                 f"setting {key!r} {source} is {shown}; allowed: {_allowed(hints[key])}"
             ) from exc
@@ -227,7 +264,10 @@ _NOUNS = {
     IpAddress: "an IPv4 or IPv6 address",
     NetworkInterface: "interface names, addresses and networks like 10.0.0.0/8",
     IceUrl: "URLs like stun:host:port and turn:host:port?transport=udp",
+    Origin: "origins like https://example.org",
+    HttpUrl: "a URL like https://example.org",
     Secret: "text",
+    TokenKeys: f'a JSON object like {{"key id": "secret"}}, secrets of {MIN_KEY_BYTES} bytes at least',
 }
 
 

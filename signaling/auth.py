@@ -31,6 +31,10 @@ class Unauthorized(Exception):
     """The token does not let its bearer in. The message says why, and may be shown to them."""
 
 
+class Expired(Unauthorized):
+    """The token was good, but its time is over."""
+
+
 class BadKeys(ValueError):
     """The configured keys cannot be used; the message says why and never shows a key."""
 
@@ -58,7 +62,10 @@ def parse_keys(text: str) -> dict[str, str]:
 
 
 def verify(token: str | None, keys: Mapping[str, str], audience: Audience, now: float) -> Bearer:
-    """Returns the bearer of a valid token; ``now`` is Unix time in seconds. Raises `Unauthorized`."""
+    """Returns the bearer of a valid token; ``now`` is Unix time in seconds.
+
+    Raises `Expired` where only its time is over, else `Unauthorized`.
+    """
     if not token:
         raise Unauthorized("a token is needed")
     try:
@@ -83,14 +90,20 @@ def verify(token: str | None, keys: Mapping[str, str], audience: Audience, now: 
     if not isinstance(expires, int):
         raise Unauthorized("the token's end is not a number")
     if now > expires + CLOCK_SKEW_S:
-        raise Unauthorized("the token has expired")
+        raise Expired("the token has expired")
     return Bearer(str(claims["sub"]), expires)
 
 
-def origin_allowed(origin: str | None, allowed: Collection[str]) -> bool:
-    """Whether a page from ``origin`` (the header, RFC 6454) may open a socket.
+def origin_allowed(origin: str | None, host: str, allowed: Collection[str]) -> bool:
+    """Whether a page from ``origin`` (the header, RFC 6454) may open a socket on ``host`` (the header).
 
-    An empty list allows every origin. Programs send none and are let in: the list keeps foreign pages
-    from using a user's browser, and a program can write what it likes into the header.
+    An empty list allows the pages of the same host alone. The scheme is not compared: a proxy may end TLS.
+    Programs send no origin and are let in: the list keeps foreign pages from using a user's browser, and a
+    program can write what it likes into the header.
     """
-    return not allowed or origin is None or origin in allowed
+    if origin is None:
+        return True
+    if allowed:
+        return origin in allowed
+    authority = origin.partition("://")[2]
+    return authority != "" and authority.lower() == host.lower()

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from mediaserver.setting_types import IceUrl, IpAddress, NetworkInterface, Secret
+from mediaserver.setting_types import HttpUrl, IceUrl, IpAddress, NetworkInterface, Origin, Secret, TokenKeys
 
 
 def test_an_address_is_kept_in_its_shortest_form() -> None:
@@ -54,6 +54,50 @@ def test_what_is_none_of_them_is_refused(text: str) -> None:
         NetworkInterface(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "origin"),
+    [
+        ("https://example.org", "https://example.org"),
+        ("HTTPS://Example.ORG:443", "https://example.org"),
+        ("http://127.0.0.1:8080", "http://127.0.0.1:8080"),
+        ("http://[::1]:80", "http://[::1]"),
+    ],
+)
+def test_an_origin_is_written_as_browsers_do(text: str, origin: str) -> None:
+    assert Origin(text) == origin
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "*", "null", "example.org", "https://", "https://a/", "https://u@a", "ftp://a", "https://a:99999"],
+)
+def test_what_is_no_origin_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"HTTP URL|no path"):
+        Origin(text)
+
+
+def test_a_base_address_has_an_origin_and_may_have_a_path() -> None:
+    url = HttpUrl("https://API.example.org:8443/prod/")
+    assert (url, url.origin) == ("https://API.example.org:8443/prod", "https://api.example.org:8443")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "/api", "ws://a", "https://a/b c", "https://a?b", "https://a/b?c", "https://a;b"]
+)
+def test_what_is_no_base_address_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"HTTP URL|no query"):
+        HttpUrl(text)
+
+
 def test_a_secret_shows_itself_only_on_request() -> None:
     assert "hush" not in f"{Secret('hush')} {Secret('hush')!r}"
     assert Secret("hush").value == "hush"
+
+
+def test_keys_show_themselves_only_on_request() -> None:
+    keys = TokenKeys('{"k1": "hush, and for 32 bytes of silence"}')
+    assert "hush" not in f"{keys} {keys!r}"
+    assert keys.by_id == {"k1": "hush, and for 32 bytes of silence"}
+    with pytest.raises(ValueError, match="at least 32 bytes") as refused:
+        TokenKeys('{"k1": "hush"}')
+    assert "hush" not in str(refused.value)

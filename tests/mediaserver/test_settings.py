@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -16,10 +17,10 @@ def test_later_sources_win(tmp_path: Path) -> None:
     config.write_text('port = 1001\nhost = "::1"\nmax_sessions = 3\n')
     settings = load(
         config_file=config,
-        environment={"MEDIASERVER_PORT": "1002", "MEDIASERVER_HOST": "0.0.0.0", "PATH": "/bin"},
+        environment={"MEDIASERVER_PORT": "1002", "MEDIASERVER_HOST": "127.0.0.2", "PATH": "/bin"},
         command_line={"port": "1003"},
     )
-    assert (settings.port, settings.host, settings.max_sessions) == (1003, "0.0.0.0", 3)
+    assert (settings.port, settings.host, settings.max_sessions) == (1003, "127.0.0.2", 3)
 
 
 def test_the_environment_can_name_the_file(tmp_path: Path) -> None:
@@ -73,6 +74,33 @@ def test_a_secret_is_never_shown(tmp_path: Path) -> None:
     assert "271828" not in f"{refused.value} {refused.value.__cause__}"
 
 
+def test_keys_are_never_shown() -> None:
+    keys = json.dumps({"k1": "hush-hush" * 4})
+    settings = load(environment={"MEDIASERVER_TOKEN_KEYS": keys})
+    assert settings.token_keys is not None
+    assert settings.token_keys.by_id == {"k1": "hush-hush" * 4}
+    assert "hush" not in f"{settings} {settings!r}"
+    with pytest.raises(SettingsError, match="'token_keys' in the environment is not usable") as refused:
+        load(environment={"MEDIASERVER_TOKEN_KEYS": keys[:-1]})
+    assert "hush" not in f"{refused.value} {refused.value.__cause__}"
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "::1", "localhost"])
+def test_this_machine_needs_no_keys(host: str) -> None:
+    assert load(environment={"MEDIASERVER_HOST": host}).host == host
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "gpu.example.org"])
+def test_others_come_in_only_with_keys_or_where_all_are_meant(host: str) -> None:
+    with pytest.raises(SettingsError, match=r"set 'token_keys', or 'host' to 127\.0\.0\.1, or 'allow_ano"):
+        load(environment={"MEDIASERVER_HOST": host})
+    for said in (
+        {"MEDIASERVER_TOKEN_KEYS": '{"k1": "%s"}' % ("x" * 32)},
+        {"MEDIASERVER_ALLOW_ANONYMOUS": "1"},
+    ):
+        assert load(environment={"MEDIASERVER_HOST": host, **said}).host == host
+
+
 @pytest.mark.parametrize(
     ("variable", "value", "words"),
     [
@@ -84,6 +112,9 @@ def test_a_secret_is_never_shown(tmp_path: Path) -> None:
         ("MEDIASERVER_PUBLIC_IP", "example.org", ["'public_ip'", "'example.org'", "IPv4 or IPv6 address"]),
         ("MEDIASERVER_ICE_INTERFACES", "eth0,a/b", ["'ice_interfaces'", "'eth0,a/b'", "networks"]),
         ("MEDIASERVER_ICE_SERVERS", "http://a", ["'ice_servers'", "'http://a'", "turn:host:port"]),
+        ("MEDIASERVER_TOKEN_KEYS", '{"k1": "short"}', ["'token_keys'", "32 bytes at least"]),
+        ("MEDIASERVER_ALLOWED_ORIGINS", "https://a/b", ["'allowed_origins'", "https://example.org"]),
+        ("MEDIASERVER_LIFECYCLE_API", "ftp://a", ["'lifecycle_api'", "'ftp://a'", "https://example.org"]),
         ("MEDIASERVER_PRT", "80", ["unknown setting 'prt'", "did you mean 'port'"]),
         ("MEDIASERVER_ZZZ", "1", ["unknown setting 'zzz'", "--help"]),
     ],

@@ -7,7 +7,7 @@ from typing import Any
 import jwt
 import pytest
 
-from signaling.auth import Audience, BadKeys, Unauthorized, origin_allowed, parse_keys, verify
+from signaling.auth import Audience, BadKeys, Expired, Unauthorized, origin_allowed, parse_keys, verify
 
 OLD = "an old key, long enough for HS384 too: 48 bytes or more"
 NEW = "a new key, long enough for HS384 too: 48 bytes or more!"
@@ -39,6 +39,12 @@ class TestVerify:
         with pytest.raises(Unauthorized, match="known key"):
             verify(token("k1"), {"k2": NEW}, Audience.SESSION, NOW)
 
+    def test_a_token_is_expired_only_where_all_else_is_right(self) -> None:
+        for wrong in (token("k1", exp=1), token(aud="mediaserver-control", exp=1)):
+            with pytest.raises(Unauthorized) as refused:
+                verify(wrong, {"k2": NEW}, Audience.SESSION, NOW)
+            assert not isinstance(refused.value, Expired)
+
     @pytest.mark.parametrize("absent", [None, ""])
     def test_needs_a_token(self, absent: str | None) -> None:
         with pytest.raises(Unauthorized, match="needed"):
@@ -46,7 +52,7 @@ class TestVerify:
 
     def test_ends_with_its_expiry_give_or_take_a_clock(self) -> None:
         verify(token(), KEYS, Audience.SESSION, NOW + 70)
-        with pytest.raises(Unauthorized, match="expired"):
+        with pytest.raises(Expired, match="expired"):
             verify(token(), KEYS, Audience.SESSION, NOW + 71)
 
     def test_does_not_ask_the_clock_of_the_machine(self) -> None:
@@ -107,14 +113,36 @@ class TestParseKeys:
 
 
 @pytest.mark.parametrize(
-    ("origin", "allowed", "answer"),
+    ("origin", "answer"),
     [
-        ("https://site.example", ["https://site.example"], True),
-        ("https://site.example.evil", ["https://site.example"], False),
-        ("null", ["https://site.example"], False),
-        (None, ["https://site.example"], True),
-        ("https://any.example", [], True),
+        ("https://site.example", True),
+        ("https://site.example.evil", False),
+        ("http://site.example", False),
+        ("https://gpu.example", False),
+        ("null", False),
+        (None, True),
     ],
 )
-def test_origin_allow_list(origin: str | None, allowed: list[str], answer: bool) -> None:
-    assert origin_allowed(origin, allowed) is answer
+def test_a_list_lets_in_its_origins_and_programs(origin: str | None, answer: bool) -> None:
+    assert origin_allowed(origin, "gpu.example", ["https://site.example"]) is answer
+
+
+@pytest.mark.parametrize(
+    ("origin", "host", "answer"),
+    [
+        ("https://gpu.example", "gpu.example", True),
+        ("https://GPU.example", "gpu.Example", True),
+        ("http://127.0.0.1:8080", "127.0.0.1:8080", True),
+        ("http://127.0.0.1:8081", "127.0.0.1:8080", False),
+        ("http://[::1]:8080", "[::1]:8080", True),
+        ("https://site.example", "gpu.example", False),
+        ("null", "gpu.example", False),
+        ("null", "", False),
+        ("", "", False),
+        (None, "gpu.example", True),
+    ],
+)
+def test_without_a_list_the_server_s_own_pages_and_programs_come_in(
+    origin: str | None, host: str, answer: bool
+) -> None:
+    assert origin_allowed(origin, host, []) is answer
