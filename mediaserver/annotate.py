@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bisect
 import colorsys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import av
@@ -21,17 +21,18 @@ _SKELETON = (
 """Pairs of COCO keypoints that are joined by a line."""
 
 _MIN_KEYPOINT_SCORE = 0.3
+_TEXTS_HELD_S = 2.0
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _TEXT_COLOUR = (255, 220, 60)
 
 
-def draw(picture: NDArray[np.uint8], result: Result) -> None:
-    """Draws boxes, ids, skeletons and texts into ``picture``, uint8 [height, width, 3] RGB, in place."""
+def draw(picture: NDArray[np.uint8], result: Result, texts: Sequence[WireText]) -> None:
+    """Draws boxes, ids, skeletons and ``texts`` into ``picture``, uint8 [height, width, 3] RGB, in place."""
     for detection in result.detections or ():
         _draw_detection(picture, detection)
     for pose in result.poses or ():
         _draw_pose(picture, pose)
-    for text in result.texts or ():
+    for text in texts:
         _draw_text(picture, text)
 
 
@@ -88,11 +89,19 @@ def _colour(track_id: int) -> tuple[int, int, int]:
     return round(red * 255), round(green * 255), round(blue * 255)
 
 
-def write_annotated(clip: Path, out: Path, results: Sequence[tuple[float, Result]]) -> None:
+def write_annotated(
+    clip: Path,
+    out: Path,
+    results: Sequence[tuple[float, Result]],
+    on_progress: Callable[[float], None] = lambda share: None,
+) -> None:
     """Reads ``clip`` again and writes it to ``out`` as H.264 with ``results`` drawn in; blocking.
 
-    Each result comes with its moment in the clip, in seconds and ascending; it is held until the next.
-    The video ends with the last result. Raises `OSError` when ``out`` cannot be written.
+    Each result comes with its moment in the clip, in seconds and ascending; it is held until the next, its
+    texts until OCR ran again, 2 s at most.
+    The video ends with the last result. ``on_progress`` is told the share done, 0..1.
+
+    Raises `OSError` when ``out`` cannot be written.
     """
     if not results:
         return
@@ -101,14 +110,27 @@ def write_annotated(clip: Path, out: Path, results: Sequence[tuple[float, Result
         video = source.streams.video[0]
         width, height = video.width & ~1, video.height & ~1  # yuv420p needs even sides
         stream = target.add_stream("libx264", rate=video.average_rate, width=width, height=height)
+        stream.options = {"preset": "veryfast", "crf": "20"}
         stream.pix_fmt = "yuv420p"
         for frame in source.decode(video=0):
             if frame.time > times[-1]:
                 break
+            on_progress(frame.time / max(times[-1], 1e-6))
             picture = np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
             # Half a millisecond of tolerance for moments that were rounded on the way.
             current = bisect.bisect_right(times, frame.time + 0.0005) - 1
             if current >= 0:
-                draw(picture, results[current][1])
+                draw(picture, results[current][1], _texts_at(results[: current + 1]))
             target.mux(stream.encode(av.VideoFrame.from_ndarray(picture[:height, :width], format="rgb24")))
         target.mux(stream.encode(None))
+
+
+def _texts_at(until_now: Sequence[tuple[float, Result]]) -> Sequence[WireText]:
+    """What OCR read last. It runs now and then, so most results carry no texts."""
+    now = until_now[-1][0]
+    for moment, result in reversed(until_now):
+        if now - moment > _TEXTS_HELD_S:
+            break
+        if result.texts is not None:
+            return result.texts
+    return ()

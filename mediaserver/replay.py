@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -114,8 +115,8 @@ async def replay(request: ReplayRequest, console: Console) -> Summary:
     )
     async with contextlib.AsyncExitStack() as files:
         out = files.enter_context(request.out.open("w")) if request.out else None
-        if request.annotate is not None:
-            request.annotate.touch()
+        if request.annotate is not None and not os.access(request.annotate.parent, os.W_OK):
+            raise OSError(f"{request.annotate}: its folder cannot be written")
         progress = files.enter_context(_progress(console))
         bar = progress.add_task("playing", total=None, numbers="connecting")
         await files.enter_async_context(client)
@@ -135,9 +136,16 @@ async def replay(request: ReplayRequest, console: Console) -> Summary:
             )
         summary.frames_sent = client.stats.frames_sent
     if request.annotate is not None:
-        with console.status(f"writing {request.annotate}"):
-            moments = _in_order(client, kept)
-            await asyncio.to_thread(write_annotated, request.clip, request.annotate, moments)
+        with Progress(console=console) as progress:
+            bar = progress.add_task(f"writing {request.annotate}", total=1.0)
+            await asyncio.to_thread(
+                write_annotated,
+                request.clip,
+                request.annotate,
+                _in_order(client, kept),
+                lambda share: progress.update(bar, completed=share),
+            )
+            progress.update(bar, completed=1.0)
     return summary
 
 

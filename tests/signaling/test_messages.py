@@ -33,10 +33,9 @@ def test_unknown_fields_are_ignored() -> None:
 
 
 def test_candidates_are_spelled_as_browsers_spell_them() -> None:
-    text = '{"type":"candidate","candidate":{"candidate":"candidate:1 1 udp 1 10.0.0.1 9 typ host","sdpMid":"0"}}'
-    assert decode_client(text) == Candidate(
-        IceCandidate("candidate:1 1 udp 1 10.0.0.1 9 typ host", sdp_mid="0")
-    )
+    line = "candidate:1 1 udp 1 10.0.0.1 9 typ host"
+    text = json.dumps({"type": "candidate", "candidate": {"candidate": line, "sdpMid": "0"}})
+    assert decode_client(text) == Candidate(IceCandidate(line, sdp_mid="0"))
     assert decode_client('{"type":"candidate","candidate":null}') == Candidate(None)
 
 
