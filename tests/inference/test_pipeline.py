@@ -14,9 +14,10 @@ from inference.embedded import EmbeddedEngine
 from inference.engine import Task
 from inference.letterbox import Letterbox
 from inference.ocr_trigger import OcrReason
-from inference.pipeline import Frame, Pipeline, PipelineOptions, TextsFound
-from inference.types import FRAME_HEIGHT, FRAME_WIDTH, FrameIdentity, Image
+from inference.pipeline import Pipeline, PipelineOptions, TextsFound
+from inference.types import Image
 from tests.clips import picture, truth
+from tests.frames import frame_of
 from tests.slow_engine import SlowEngine
 from tests.waiting import eventually
 
@@ -35,16 +36,6 @@ async def engine(tiny_models: Path) -> AsyncIterator[EmbeddedEngine]:
 def executor() -> Iterator[Executor]:
     with ThreadPoolExecutor(2, "vision") as executor:
         yield executor
-
-
-def frame(image: Image, time_s: float = 0.0) -> Frame:
-    height, width = image.shape[:2]
-    box = Letterbox.fit(width, height)
-    canvas = np.full((FRAME_HEIGHT, FRAME_WIDTH, 3), 114, np.uint8)
-    canvas[box.top : box.top + box.height, box.left : box.left + box.width] = cv2.resize(
-        image, (box.width, box.height), interpolation=cv2.INTER_AREA
-    )
-    return Frame(FrameIdentity(None, time_s * 1000.0, None, width, height), canvas, box, lambda: image)
 
 
 def sign(*lines: str) -> Image:
@@ -76,7 +67,7 @@ async def ignore(found: TextsFound) -> None:
 async def test_everything_comes_back_in_coordinates_of_the_frame_that_was_sent(
     engine: EmbeddedEngine, executor: Executor, size: tuple[int, int]
 ) -> None:
-    result = await Pipeline(engine, NO_OCR, executor).infer(frame(picture(0.3, size)), ignore)
+    result = await Pipeline(engine, NO_OCR, executor).infer(frame_of(picture(0.3, size)), ignore)
 
     assert result.detections is not None
     assert result.poses is not None
@@ -98,7 +89,7 @@ async def test_ids_stay_while_objects_move_and_are_never_shared(
     ids = set()
     for number in range(20):
         time_s = number / 10
-        result = await pipeline.infer(frame(picture(time_s, (320, 240)), time_s), ignore)
+        result = await pipeline.infer(frame_of(picture(time_s, (320, 240)), time_s), ignore)
         assert result.detections is not None
         assert result.poses is not None
         ids.add((result.detections[0].track_id, result.poses[0].track_id))
@@ -111,7 +102,7 @@ async def test_pipelines_that_share_an_engine_get_their_own_results(
 ) -> None:
     times = [0.1 * number for number in range(10)]
     results = await asyncio.gather(
-        *(Pipeline(engine, NO_OCR, executor).infer(frame(picture(time_s)), ignore) for time_s in times)
+        *(Pipeline(engine, NO_OCR, executor).infer(frame_of(picture(time_s)), ignore) for time_s in times)
     )
     for time_s, result in zip(times, results, strict=True):
         assert result.detections is not None
@@ -124,7 +115,7 @@ async def test_pipelines_that_share_an_engine_get_their_own_results(
 async def test_a_stage_that_is_off_gives_none_and_one_that_finds_nothing_gives_an_empty_tuple(
     engine: EmbeddedEngine, executor: Executor
 ) -> None:
-    nothing = frame(np.full((480, 640, 3), 128, np.uint8))
+    nothing = frame_of(np.full((480, 640, 3), 128, np.uint8))
     pipeline = Pipeline(engine, PipelineOptions(pose=False), executor)
 
     result = await pipeline.infer(nothing, ignore)
@@ -136,9 +127,9 @@ async def test_a_stage_that_is_off_gives_none_and_one_that_finds_nothing_gives_a
 
 async def test_new_options_hold_from_the_next_frame(engine: EmbeddedEngine, executor: Executor) -> None:
     pipeline = Pipeline(engine, NO_OCR, executor)
-    assert (await pipeline.infer(frame(picture(0)), ignore)).poses
+    assert (await pipeline.infer(frame_of(picture(0)), ignore)).poses
     pipeline.configure(PipelineOptions(pose=False, flow=True, detect_threshold=1.0))
-    result = await pipeline.infer(frame(picture(0.1), 0.1), ignore)
+    result = await pipeline.infer(frame_of(picture(0.1), 0.1), ignore)
     assert result.poses is None
     assert set(result.timing_ms) == {"detect", "flow"}
 
@@ -146,7 +137,7 @@ async def test_new_options_hold_from_the_next_frame(engine: EmbeddedEngine, exec
 async def test_flow_gives_each_object_its_velocity(engine: EmbeddedEngine, executor: Executor) -> None:
     pipeline = Pipeline(engine, PipelineOptions(flow=True), executor)
     for time_s in (0.0, 1 / 30):
-        result = await pipeline.infer(frame(picture(time_s), time_s), ignore)
+        result = await pipeline.infer(frame_of(picture(time_s), time_s), ignore)
     assert result.detections is not None
     assert result.motion is not None
     velocity = result.detections[0].velocity
@@ -161,7 +152,7 @@ async def test_a_stage_that_fails_is_named_and_the_others_go_on(
     tiny_models: Path, executor: Executor
 ) -> None:
     engine = await EmbeddedEngine.open({Task.DETECT: find_models(tiny_models)[Task.DETECT]})
-    result = await Pipeline(engine, NO_OCR, executor).infer(frame(picture(0)), ignore)
+    result = await Pipeline(engine, NO_OCR, executor).infer(frame_of(picture(0)), ignore)
     await engine.close()
 
     assert result.poses is None
@@ -175,12 +166,12 @@ async def test_a_closed_engine_fails_every_stage_and_raises_nothing(
 ) -> None:
     pipeline = Pipeline(engine, PipelineOptions(ocr=True), executor)
     pipeline.request_ocr()
-    await pipeline.infer(frame(sign("LAST")), ignore)
+    await pipeline.infer(frame_of(sign("LAST")), ignore)
     await engine.close()
 
     failures: dict[str, str] = {}
     while "ocr" not in failures:  # it ends beside the frames
-        failures = (await pipeline.infer(frame(sign("LAST")), ignore)).failures
+        failures = (await pipeline.infer(frame_of(sign("LAST")), ignore)).failures
     assert set(failures) == {"detect", "pose", "ocr"}
 
 
@@ -191,27 +182,27 @@ async def test_text_is_read_once_and_comes_as_event_and_in_the_next_result(
     engine: EmbeddedEngine, executor: Executor
 ) -> None:
     pipeline, texts = Pipeline(engine, NO_OCR, executor), Texts()
-    shown = frame(sign("EXIT", "GATE 12"))
+    shown = frame_of(sign("EXIT", "GATE 12"))
     pipeline.request_ocr()
 
     assert (await pipeline.infer(shown, texts)).texts is None
     await eventually(lambda: texts.found)
-    result = await pipeline.infer(frame(sign("LATER"), 0.1), texts)
+    result = await pipeline.infer(frame_of(sign("LATER"), 0.1), texts)
 
     (found,) = texts.found
     assert found.frame is shown
     assert found.reason is OcrReason.TRIGGER
     assert [text.text for text in found.texts] == ["EXIT", "GATE 12"]
     assert result.texts == found.texts
-    assert (await pipeline.infer(frame(sign("LATER"), 0.2), texts)).texts is None
+    assert (await pipeline.infer(frame_of(sign("LATER"), 0.2), texts)).texts is None
     assert len(texts.found) == 1
 
 
 async def test_an_object_that_appears_starts_ocr(engine: EmbeddedEngine, executor: Executor) -> None:
     options = PipelineOptions(ocr=True, ocr_labels=frozenset({"red"}), ocr_on_settle=False)
     pipeline, texts = Pipeline(engine, options, executor), Texts()
-    await pipeline.infer(frame(sign("NOT THIS")), texts)
-    await pipeline.infer(frame(picture(0), 0.1), texts)
+    await pipeline.infer(frame_of(sign("NOT THIS")), texts)
+    await pipeline.infer(frame_of(picture(0), 0.1), texts)
     await eventually(lambda: texts.found)
     assert [found.reason for found in texts.found] == [OcrReason.LABEL]
     await pipeline.stop()
@@ -233,7 +224,7 @@ async def test_frames_do_not_wait_for_ocr_and_one_runs_at_a_time(
     frames_meanwhile = 0
     while not texts.found:
         pipeline.request_ocr()
-        await pipeline.infer(frame(sign("SLOW")), texts)
+        await pipeline.infer(frame_of(sign("SLOW")), texts)
         frames_meanwhile += 1
     assert frames_meanwhile > 3
     assert len(texts.found) == 1
@@ -244,13 +235,13 @@ async def test_after_a_stop_the_pipeline_goes_on(engine: EmbeddedEngine, executo
     options = PipelineOptions(ocr_min_interval_s=0.0)
     pipeline, texts = Pipeline(engine, options, executor), Texts()
     pipeline.request_ocr()
-    await pipeline.infer(frame(sign("ONE")), texts)
+    await pipeline.infer(frame_of(sign("ONE")), texts)
     await pipeline.stop()  # before the OCR task took its first step
     await pipeline.stop()
     assert texts.found == []
 
     pipeline.request_ocr()
-    await pipeline.infer(frame(sign("TWO")), texts)
+    await pipeline.infer(frame_of(sign("TWO")), texts)
     await eventually(lambda: texts.found)
     assert [text.text for text in texts.found[0].texts] == ["TWO"]
 
@@ -266,10 +257,10 @@ async def test_an_error_of_the_receiver_of_texts_is_raised_by_the_next_frame(
 
     pipeline = Pipeline(engine, NO_OCR, executor)
     pipeline.request_ocr()
-    await pipeline.infer(frame(sign("EXIT")), gone)
+    await pipeline.infer(frame_of(sign("EXIT")), gone)
     await told.wait()
     with pytest.raises(ConnectionResetError):
-        await pipeline.infer(frame(sign("EXIT")), gone)
+        await pipeline.infer(frame_of(sign("EXIT")), gone)
 
 
 async def test_without_ocr_models_a_request_does_nothing(tiny_models: Path, executor: Executor) -> None:
@@ -277,7 +268,7 @@ async def test_without_ocr_models_a_request_does_nothing(tiny_models: Path, exec
     engine = await EmbeddedEngine.open({task: files[task] for task in (Task.DETECT, Task.POSE)})
     pipeline, texts = Pipeline(engine, PipelineOptions(ocr=True), executor), Texts()
     pipeline.request_ocr()
-    result = await pipeline.infer(frame(sign("EXIT")), texts)
+    result = await pipeline.infer(frame_of(sign("EXIT")), texts)
     await engine.close()
     assert result.failures == {}
     assert result.texts is None
