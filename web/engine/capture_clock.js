@@ -5,12 +5,12 @@
  */
 
 /**
- * Unix time of now, finer than `Date.now()`, in ms.
+ * From the monotonic clock to Unix time, in ms.
  *
- * `performance.timeOrigin + performance.now()` would do, but the monotonic clock stands still while a laptop
- * sleeps. So the distance between both clocks is measured at each use.
+ * `performance.timeOrigin` is not used: the monotonic clock may stand still while a laptop sleeps. The distance
+ * between both clocks is measured at each use.
  *
- * @param {number} at A time of the monotonic clock (`performance.now()`)
+ * @param {number} at As `performance.now()` gives it.
  */
 export function unixTime(at) {
   return Date.now() - performance.now() + at;
@@ -31,9 +31,10 @@ export class CaptureClock {
     this.#follow();
   }
 
-  /** Unix time in ms at which the picture on show was captured; now, while nothing better is known. */
+  /** Unix time in ms at which the picture on show was captured; now, where nothing better is known. */
   shown() {
-    return this.#captureTime ?? unixTime(performance.now());
+    const known = document.hidden ? null : this.#captureTime; // no callbacks come in a hidden tab
+    return known ?? unixTime(performance.now());
   }
 
   /** @param {(captureTimeMs: number) => void} listener Called for each new picture. */

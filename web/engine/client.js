@@ -136,12 +136,6 @@ export class InferenceClient extends EventTarget {
     this.#connection?.send({ type: "report", render_fps: renderFps, result_age_ms: resultAgeMs });
   }
 
-  /** @param {MediaStreamTrack} track Sent from now on. */
-  async replaceTrack(track) {
-    this.#options.track = track;
-    await this.#media?.replaceTrack(track);
-  }
-
   /** @param {boolean} background The tab is hidden: send just enough to stay alive. */
   setBackground(background) {
     this.#background = background;

@@ -101,16 +101,6 @@ export class MediaPath {
     this.#limit();
   }
 
-  /** @param {MediaStreamTrack} track */
-  async replaceTrack(track) {
-    this.#track = track;
-    if (this.#jpeg !== null) {
-      this.#dropJpeg();
-      this.#bridge();
-    }
-    await this.#peer?.replaceTrack(track);
-  }
-
   close() {
     this.#closed = true;
     clearTimeout(this.#patienceTimer);

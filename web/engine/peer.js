@@ -82,11 +82,6 @@ export class Peer {
     this.#connection.addIceCandidate(candidate ?? undefined).catch(() => {}); // one bad candidate ends nothing
   }
 
-  /** @param {MediaStreamTrack} track Takes the place of the one being sent, without negotiation. */
-  replaceTrack(track) {
-    return this.#sender.replaceTrack(track);
-  }
-
   /** @param {import("../shared/wire.js").Rate | null} rate @param {boolean} background The tab is hidden. */
   limit(rate, background) {
     this.#rate = rate;

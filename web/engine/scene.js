@@ -6,8 +6,8 @@
 
 import { FADE_MS, HORIZON_MS, Tracks } from "./tracks.js";
 
-/** A line of text stands still as a rule, and OCR runs seldom: it stays longer than a box. */
-const TEXT_MS = 2500;
+/** OCR runs seldom, and text is not tracked: it stays longer than a box, but not until the sign has moved on. */
+const TEXT_MS = 1500;
 
 /**
  * @typedef {import("../shared/wire.js").Result} Result

@@ -9,7 +9,7 @@ import { element } from "./element.js";
 import { PageState } from "./state.js";
 import { STATE_WORDS, clockWords, failureWords } from "./words.js";
 
-/** @type {Record<string, string>} By source. */
+/** @type {Record<string, string>} By source; another camera is called by its id. */
 const START_WORDS = {
   camera: "Start camera",
   screen: "Share the screen",
@@ -61,7 +61,7 @@ export class Cover {
     this.#showToast();
     switch (state) {
       case PageState.IDLE:
-        this.#write(this.#invitation.title, this.#invitation.advice, START_WORDS[this.#source]);
+        this.#write(this.#invitation.title, this.#invitation.advice, START_WORDS[this.#source] ?? START_WORDS.camera);
         return;
       case PageState.FAILED: {
         const { title, advice, button } = failureWords(reason?.code ?? "");

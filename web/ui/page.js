@@ -25,6 +25,7 @@ import { STATE_WORDS, TRANSPORT_WORDS, clockWords } from "./words.js";
  */
 
 const KEY = "access-key";
+const NOT_MIRRORED = new Set(["screen", "file", "sample"]);
 
 /** @returns {Promise<Config>} */
 async function loadConfig() {
@@ -149,11 +150,21 @@ class Page {
 
   #chooseSource() {
     const mirror = element("mirror", HTMLInputElement);
-    mirror.checked = this.#source.value === "camera"; // text in a clip is not to be read backwards
+    mirror.checked = !NOT_MIRRORED.has(this.#source.value); // text in a clip is not to be read backwards
     this.#file.value = "";
     this.#cover.source = this.#source.value;
     if (this.#isRunning()) this.#control.stop();
     else if (this.#source.value === "file") this.#file.click();
+  }
+
+  /** Browsers name the cameras only once one was allowed. */
+  async #listCameras() {
+    const devices = (await navigator.mediaDevices?.enumerateDevices()) ?? [];
+    const cameras = devices.filter(({ kind, deviceId }) => kind === "videoinput" && deviceId !== "");
+    const known = new Set([...this.#source.options].map(({ value }) => value));
+    for (const { deviceId, label } of cameras) {
+      if (cameras.length > 1 && !known.has(deviceId)) this.#source.append(new Option(label, deviceId));
+    }
   }
 
   /** @returns {import("../shared/bridge.js").Source | null} null while a file is to be chosen. */
@@ -165,8 +176,10 @@ class Page {
         return this.#file.files?.length ? { kind: "file", file: this.#file.files[0] } : null;
       case "sample":
         return { kind: "sample", url: new URL(this.#config.sample ?? "", location.href).href };
-      default:
+      case "camera":
         return { kind: "camera" };
+      default:
+        return { kind: "camera", deviceId: this.#source.value };
     }
   }
 
@@ -215,6 +228,7 @@ class Page {
         return;
       case "opened":
         element("picture", HTMLElement).style.setProperty("--aspect", `${message.width / message.height}`);
+        this.#listCameras();
         return;
       case "notice":
         this.#diagnostics.notice = `${message.code}: ${message.message}`;
