@@ -27,6 +27,7 @@ export const FailureCode = Object.freeze({
   // The GPU machine
   GPU_STOPPED: "gpu_stopped",
   GPU_FAILED: "gpu_failed",
+  GPU_RUNS_ON: "gpu_runs_on",
   LIFECYCLE_UNREACHABLE: "lifecycle_unreachable",
   // The page's own parts
   ENGINE_LOST: "engine_lost",

@@ -17,6 +17,9 @@ const START_WORDS = {
   sample: "Play the sample",
 };
 
+/** @type {Set<string>} */
+const OF_MACHINE = new Set([FailureCode.GPU_FAILED, FailureCode.GPU_RUNS_ON]);
+
 const BRIDGED_WORDS = "UDP is blocked here: single pictures go over the WebSocket, fewer a second.";
 /** Long enough to read; from then on the badge says it. */
 const BRIDGED_MS = 8000;
@@ -65,14 +68,23 @@ export class Cover {
         return;
       case PageState.FAILED: {
         const { title, advice, button } = failureWords(reason?.code ?? "");
-        const detail = reason?.code === FailureCode.GPU_FAILED && reason.detail ? reason.detail : advice;
-        this.#write(title, detail, button ?? "Try again");
+        this.#write(title, this.#isOfMachine(reason) ? reason.detail : advice, button ?? "Try again");
         this.#keyForm.hidden = reason?.code !== FailureCode.UNAUTHORIZED;
         return;
       }
       default:
         this.#write(STATE_WORDS[state], this.#waitingWords(reason), null);
     }
+  }
+
+  /**
+   * The service that runs the GPU machine sends words for people.
+   *
+   * @param {import("./state.js").Reason | null} reason
+   * @returns {reason is import("./state.js").Reason}
+   */
+  #isOfMachine(reason) {
+    return reason !== null && reason.detail !== "" && OF_MACHINE.has(reason.code);
   }
 
   /** @param {import("./state.js").Reason | null} reason */

@@ -72,13 +72,16 @@ export class SessionControl extends EventTarget {
     this.#stopTimer = setTimeout(() => this.#stopped(), STOP_TIMEOUT_MS);
   }
 
-  /** Ends the session and the GPU machine. */
+  /** Ends the session, then the GPU machine, which is not stopped under a session. */
   async stopMachine() {
     this.stop();
+    while (this.#machine.state === PageState.STOPPING) {
+      await new Promise((resolve) => this.#machine.addEventListener("change", resolve, { once: true }));
+    }
     try {
       this.#lease(await this.#lifecycle?.stop());
     } catch (error) {
-      this.#failWith(error);
+      this.#machine.send("refused", { code: FailureCode.GPU_RUNS_ON, detail: words(error), retryAt: null });
     }
   }
 
@@ -150,7 +153,7 @@ export class SessionControl extends EventTarget {
 
   /** @param {unknown} error */
   #failWith(error) {
-    this.#fail(error instanceof Failure ? error.code : FailureCode.GPU_FAILED, String(error));
+    this.#fail(error instanceof Failure ? error.code : FailureCode.GPU_FAILED, words(error));
   }
 
   /** Asks how long the GPU machine runs on, and notices that it was stopped. */
@@ -178,4 +181,9 @@ export class SessionControl extends EventTarget {
     this.stopsAt = status?.stops_at ? Date.parse(status.stops_at) : null;
     this.dispatchEvent(new Event("lease"));
   }
+}
+
+/** @param {unknown} error @returns {string} */
+function words(error) {
+  return error instanceof Error ? error.message : String(error);
 }

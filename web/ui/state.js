@@ -17,7 +17,7 @@ export const PageState = Object.freeze({
 
 /** @typedef {typeof PageState[keyof typeof PageState]} PageStateValue */
 
-/** @typedef {"startGpu" | "gpuAccepted" | "connect" | "live" | "lost" | "stop" | "stopped" | "fail"} PageEvent */
+/** @typedef {"startGpu" | "gpuAccepted" | "connect" | "live" | "lost" | "stop" | "stopped" | "fail" | "refused"} PageEvent */
 
 /** What may happen to any run in progress. */
 const RUNNING = /** @type {const} */ ({ stop: "stopping", fail: "failed" });
@@ -28,8 +28,8 @@ const RUNNING = /** @type {const} */ ({ stop: "stopping", fail: "failed" });
  * @type {Record<PageStateValue, Partial<Record<PageEvent, PageStateValue>>>}
  */
 const TRANSITIONS = {
-  // Start, with a GPU machine to be started first, or with none
-  idle: { startGpu: "starting_gpu", connect: "connecting" },
+  // Start, with a GPU machine to be started first, or with none; or the machine of the last run will not stop
+  idle: { startGpu: "starting_gpu", connect: "connecting", refused: "failed" },
   // the machine was asked for -> it boots and loads (each `gpuAccepted` with newer words), or is ready already
   starting_gpu: { ...RUNNING, gpuAccepted: "waiting", connect: "connecting" },
   waiting: { ...RUNNING, gpuAccepted: "waiting", connect: "connecting" },

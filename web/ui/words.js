@@ -131,6 +131,11 @@ export const FAILURE_WORDS = {
     advice: "Try again in a moment.",
     button: "Try again",
   },
+  [FailureCode.GPU_RUNS_ON]: {
+    title: "The GPU machine runs on",
+    advice: "It could not be stopped now. It stops by itself when its time is up.",
+    button: "Start again",
+  },
   [FailureCode.LIFECYCLE_UNREACHABLE]: {
     title: "The service that starts the GPU cannot be reached",
     advice: "Check the network, then try again.",
