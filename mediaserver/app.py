@@ -1,30 +1,41 @@
-"""The HTTP surface: the WebSocket, health, metrics, and the page."""
+"""The HTTP surface: the WebSocket, health, metrics, draining, and the page."""
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
+from typing import Annotated
 
+import msgspec
 from aiohttp import web
-from aiohttp.typedefs import Handler
+from aiohttp.typedefs import Handler, Middleware
+from msgspec import Meta
 
 from mediaserver.server import MediaServer, Readiness
+from mediaserver.setting_types import HttpUrl
+from signaling.auth import Audience, Unauthorized, origin_allowed, verify
 from signaling.websocket import SignalingSocket
 
 _SERVER: web.AppKey[MediaServer] = web.AppKey("server", MediaServer)
 
-_CONTENT_SECURITY_POLICY = (
-    "default-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; connect-src 'self' ws: wss:; "
-    "frame-ancestors 'self'; base-uri 'none'; form-action 'none'"
-)
+_MAX_BODY_BYTES = 4 * 1024
+
+
+class _DrainRequest(msgspec.Struct):
+    if_idle: bool
+    for_s: Annotated[int, Meta(ge=0, le=3600)]
 
 
 def create_app(server: MediaServer) -> web.Application:
     """The application around a running `MediaServer`."""
-    app = web.Application(client_max_size=16 * 1024, middlewares=[_security_headers])
+    app = web.Application(
+        client_max_size=_MAX_BODY_BYTES, middlewares=[_security_headers(server.settings.lifecycle_api)]
+    )
     app[_SERVER] = server
     app.router.add_get("/ws/inference", _inference)
     app.router.add_get("/healthz", _healthz)
     app.router.add_get("/readyz", _readyz)
+    app.router.add_post("/drain", _drain)
     app.router.add_get("/metrics", _metrics)
     app.router.add_get("/config.json", _config)
     app.router.add_get("/", _index)
@@ -34,12 +45,18 @@ def create_app(server: MediaServer) -> web.Application:
 
 async def _inference(request: web.Request) -> web.StreamResponse:
     server = request.app[_SERVER]
+    origin = request.headers.get("Origin")
+    if not origin_allowed(origin, request.host, server.settings.allowed_origins):
+        server.metrics.sessions_refused.labels("origin").inc()
+        return _error(403, "origin", "pages of this origin may not use this server (allowed_origins)")
     with server.admission() as refusal:
         if refusal is not None:
+            headers = {"Retry-After": str(refusal.retry_after_s)}
+            if origin is not None:
+                # A browser hides why an upgrade failed; a page on another host may ask for it by GET.
+                headers |= {"Access-Control-Allow-Origin": origin, "Vary": "Origin"}
             return web.json_response(
-                {"error": refusal.reason, "retry_after_s": refusal.retry_after_s},
-                status=503,
-                headers={"Retry-After": str(refusal.retry_after_s)},
+                {"error": refusal.reason, "retry_after_s": refusal.retry_after_s}, status=503, headers=headers
             )
         socket = SignalingSocket(request, server.settings.liveness_timeout_s)
         await socket.accept()
@@ -65,6 +82,27 @@ async def _readyz(request: web.Request) -> web.Response:
     return web.json_response(body, status=200 if ready else 503)
 
 
+async def _drain(request: web.Request) -> web.Response:
+    """Takes no new sessions for a while; asked for by who is about to stop the machine."""
+    server = request.app[_SERVER]
+    keys = server.settings.token_keys
+    if keys is None:
+        return _error(404, "not_found", "without token_keys nobody can be told from anybody: no draining")
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    try:
+        verify(token if scheme.lower() == "bearer" else None, keys.by_id, Audience.CONTROL, time.time())
+    except Unauthorized as exc:
+        return _error(401, "unauthorized", str(exc), {"WWW-Authenticate": "Bearer"})
+    try:
+        asked = msgspec.json.decode(await request.read(), type=_DrainRequest)
+    except web.HTTPRequestEntityTooLarge:
+        return _error(413, "too_large", f"the body may have {_MAX_BODY_BYTES} bytes")
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+        return _error(400, "bad_request", str(exc))
+    done = server.pause(asked.for_s, if_idle=asked.if_idle)
+    return web.json_response({"sessions": server.sessions}, status=200 if done else 409)
+
+
 async def _metrics(request: web.Request) -> web.Response:
     return web.Response(
         body=request.app[_SERVER].metrics.exposition(),
@@ -73,22 +111,37 @@ async def _metrics(request: web.Request) -> web.Response:
 
 
 async def _config(request: web.Request) -> web.Response:
-    return web.json_response({"api": None})
+    return web.json_response({"api": request.app[_SERVER].settings.lifecycle_api})
 
 
 async def _index(request: web.Request) -> web.FileResponse:
     return web.FileResponse(_web_root() / "index.html")
 
 
-@web.middleware
-async def _security_headers(request: web.Request, handler: Handler) -> web.StreamResponse:
-    response = await handler(request)
-    if not response.prepared:
-        response.headers["Content-Security-Policy"] = _CONTENT_SECURITY_POLICY
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        response.headers["Referrer-Policy"] = "no-referrer"
-        response.headers["Cache-Control"] = "no-cache"
-    return response
+def _error(status: int, code: str, message: str, headers: dict[str, str] | None = None) -> web.Response:
+    return web.json_response({"error": code, "message": message}, status=status, headers=headers)
+
+
+def _security_headers(lifecycle_api: HttpUrl | None) -> Middleware:
+    connect = ["'self'", "ws:", "wss:"] + ([] if lifecycle_api is None else [lifecycle_api.origin])
+    headers = {
+        "Content-Security-Policy": (
+            "default-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; "
+            f"connect-src {' '.join(connect)}; frame-ancestors 'self'; base-uri 'none'; form-action 'none'"
+        ),
+        "X-Content-Type-Options": "nosniff",
+        "Referrer-Policy": "no-referrer",
+        "Cache-Control": "no-cache",
+    }
+
+    @web.middleware
+    async def add_headers(request: web.Request, handler: Handler) -> web.StreamResponse:
+        response = await handler(request)
+        if not response.prepared:
+            response.headers.update(headers)
+        return response
+
+    return add_headers
 
 
 def _web_root() -> Path:

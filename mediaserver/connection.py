@@ -19,6 +19,7 @@ from mediaserver.rate_control import Observation, RateControl
 from mediaserver.results import ResultSender
 from mediaserver.session import Inference, Session
 from mediaserver.sessions import Sessions
+from signaling.auth import Audience, Expired, Unauthorized, verify
 from signaling.messages import (
     MAX_JPEG_BYTES,
     MAX_TEXT_BYTES,
@@ -91,6 +92,11 @@ class Connection:
         self._session: Session | None = None
         self._peer: Peer | None = None
         self._results: ResultSender | None = None
+
+    @property
+    def welcomed(self) -> bool:
+        """Whether the client has said ``hello`` and was let in."""
+        return self._session is not None
 
     def end(self, reason: EndReason) -> None:
         """Asks the connection to end; the first reason stands."""
@@ -213,7 +219,24 @@ class Connection:
             case Bye():
                 self.end(EndReason.BYE)
 
+    def _authorize(self, hello: Hello) -> None:
+        """Checks the token where one is asked for; raises a fatal `ProtocolError`.
+
+        A session takes its own client back with a token that has expired since: tokens live for minutes,
+        sessions for hours, and networks fail at any time.
+        """
+        keys = self._settings.token_keys
+        if keys is None:
+            return
+        try:
+            verify(hello.token, keys.by_id, Audience.SESSION, time.time())
+        except Unauthorized as exc:
+            if isinstance(exc, Expired) and hello.resume in self._sessions:
+                return
+            raise ProtocolError(ErrorCode.UNAUTHORIZED, str(exc), fatal=True) from exc
+
     async def _welcome(self, hello: Hello) -> None:
+        self._authorize(hello)
         models = self._inference.engine.models
         session = self._sessions.resume(hello.resume, self._replaced) if hello.resume else None
         resumed = session is not None
@@ -295,7 +318,9 @@ class Connection:
     async def _refuse(self, error: ProtocolError) -> None:
         self._metrics.protocol_errors.labels(error.code).inc()
         await self.send(Error(error.code, error.message, error.fatal))
-        if error.fatal or not self._error_limit.allows(time.monotonic()):
+        if error.code is ErrorCode.UNAUTHORIZED:
+            self.end(EndReason.UNAUTHORIZED)
+        elif error.fatal or not self._error_limit.allows(time.monotonic()):
             self.end(EndReason.PROTOCOL_ERROR)
 
     # --- the peer ---

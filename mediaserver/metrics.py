@@ -19,7 +19,7 @@ class Metrics:
         self.sessions_active = gauge("sessions_active", "Connections that are open now.")
         self.sessions_started = counter("sessions_started", "Sessions begun.")
         self.sessions_resumed = counter("sessions_resumed", "Sessions that a client came back to.")
-        self.sessions_refused = counter("sessions_refused", "Connections refused with 503.", "reason")
+        self.sessions_refused = counter("sessions_refused", "Connections refused with 503 or 403.", "reason")
         self.sessions_ended = counter("sessions_ended", "Connections ended.", "reason")
         self.protocol_errors = counter("protocol_errors", "Errors sent to clients.", "code")
         self.frames_received = counter("frames_received", "Frames that reached a sink.", "source")

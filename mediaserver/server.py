@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -43,7 +44,7 @@ class Readiness(StrEnum):
     FAILED = "failed"
     """The models cannot be used; `MediaServer.failure` says why."""
     DRAINING = "draining"
-    """The server is stopping."""
+    """The server is stopping, or was told to take no new sessions for a while."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,9 @@ class MediaServer:
     def __init__(self, settings: Settings, load_engine: LoadEngine) -> None:
         self.settings = settings
         self.metrics = Metrics()
-        self.readiness = Readiness.LOADING
+        self._models = Readiness.LOADING
+        self._stopping = False
+        self._paused_until = 0.0
         self.failure: str | None = None
         self._load_engine = load_engine
         self._inference: Inference | None = None
@@ -92,6 +95,32 @@ class MediaServer:
             if self._inference is not None:
                 await self._inference.engine.close()
 
+    @property
+    def readiness(self) -> Readiness:
+        """Whether new connections are taken, were there a place for them."""
+        if self._stopping or time.monotonic() < self._paused_until:
+            return Readiness.DRAINING
+        return self._models
+
+    @property
+    def sessions(self) -> int:
+        """Sessions that live: with a client, or waiting for a lost one to come back."""
+        return len(self._sessions)
+
+    def pause(self, seconds: float, *, if_idle: bool) -> bool:
+        """Takes no new connections for so long; sessions that live go on. A later call replaces the time.
+
+        With ``if_idle`` it does nothing while a session lives, and returns false. Question and act are one
+        step of the event loop: no client slips in between.
+        """
+        if if_idle and self.sessions:
+            return False
+        self._paused_until = time.monotonic() + seconds
+        for connection in self._connections:
+            if not connection.welcomed:
+                connection.end(EndReason.SERVER_SHUTDOWN)
+        return True
+
     def refusal(self) -> Refusal | None:
         """Why a new connection cannot be taken now, or ``None``."""
         if self.readiness is not Readiness.READY:
@@ -118,7 +147,11 @@ class MediaServer:
         """Serves one client to its end."""
         assert self._inference is not None, "refusal() keeps clients out until the engine is loaded"
         connection = Connection(socket, self._inference, self._sessions)
-        ended = self._connections[connection] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        ended = self._connections[connection] = loop.create_future()
+        if self.readiness is not Readiness.READY:
+            # No longer: that changed while the socket was being accepted. The connection starts, then ends.
+            loop.call_soon(connection.end, EndReason.SERVER_SHUTDOWN)
         try:
             await connection.run()
         finally:
@@ -127,7 +160,7 @@ class MediaServer:
 
     async def drain(self) -> None:
         """Takes no more connections, and ends those that are open with ``closing``. Idempotent."""
-        self.readiness = Readiness.DRAINING
+        self._stopping = True
         for connection in self._connections:
             connection.end(EndReason.SERVER_SHUTDOWN)
         if self._connections:
@@ -148,14 +181,13 @@ class MediaServer:
                 if task in engine.models:
                     await engine.infer(task, frame)
         except Exception as exc:  # noqa: BLE001 - whatever it was, the server must say so and not serve
-            self.readiness = Readiness.FAILED
+            self._models = Readiness.FAILED
             self.failure = str(exc)
             self.failed.set()
             logger.error("the models cannot be used: %s", exc)
             return
-        if self.readiness is Readiness.LOADING:
-            self.readiness = Readiness.READY
-            logger.info("ready: %s", ", ".join(f"{task}={info.name}" for task, info in engine.models.items()))
+        self._models = Readiness.READY
+        logger.info("ready: %s", ", ".join(f"{task}={info.name}" for task, info in engine.models.items()))
 
     async def _measure_fps(self) -> None:
         while True:

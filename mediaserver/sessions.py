@@ -25,6 +25,14 @@ class Sessions:
         self._max_resumable = max_resumable
         self._entries: dict[str, _Entry] = {}
 
+    def __len__(self) -> int:
+        """Sessions with a client, and those that wait for theirs to come back."""
+        return len(self._entries)
+
+    def __contains__(self, token: object) -> bool:
+        """Whether ``token`` leads to a session."""
+        return token in self._entries
+
     def add(self, session: Session, detach: Callable[[], None]) -> None:
         """Takes in a new session, run by the connection that ``detach`` ends."""
         self._entries[session.resume_token] = _Entry(session, detach)

@@ -130,8 +130,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             raise SettingsError("setting 'ice_servers' names a TURN server: 'turn_secret' must be set too")
         if self.token_keys is None and not self.allow_anonymous and not _is_loopback(self.host):
             raise SettingsError(
-                f"setting 'host' is {self.host!r}, which others can reach, and without 'token_keys' all "
-                "of them may use the server: set 'token_keys', or 'host' to 127.0.0.1, or 'allow_anonymous' to true"
+                f"setting 'host' is {self.host!r}, which others can reach; without 'token_keys' all may use "
+                "the server: set 'token_keys', or 'host' to 127.0.0.1, or 'allow_anonymous' to true"
             )
 
 

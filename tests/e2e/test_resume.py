@@ -71,9 +71,8 @@ async def test_after_the_window_the_client_gives_up_with_words(tiny_models: Path
 
             watching = asyncio.create_task(watch())
             await eventually(lambda: client.stats.results > 2)
-            live.server.readiness = live.server.readiness.LOADING  # from now on every connect gets 503
+            live.server.pause(60, if_idle=False)  # from now on every connect gets 503
             cut_connections(live)
             with pytest.raises(Unreachable, match="try again"):
                 await watching
-        live.server.readiness = live.server.readiness.READY
         assert live.ended(EndReason.CLIENT_GONE) == 1

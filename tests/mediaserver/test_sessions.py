@@ -23,6 +23,18 @@ async def test_a_lost_client_finds_its_session_again() -> None:
     sessions.close()
 
 
+async def test_it_counts_who_is_there_and_who_may_come_back() -> None:
+    sessions = Sessions(resume_window_s=10, max_resumable=8)
+    here, lost, done = session("here"), session("lost"), session("done")
+    for each in (here, lost, done):
+        sessions.add(each, nothing)
+    sessions.release(lost, nothing, resumable=True)
+    sessions.release(done, nothing, resumable=False)
+    assert len(sessions) == 2
+    assert [token in sessions for token in ("here", "lost", "done", None)] == [True, True, False, False]
+    sessions.close()
+
+
 async def test_after_the_window_it_is_gone() -> None:
     sessions = Sessions(resume_window_s=0.02, max_resumable=8)
     lost = session("token")
@@ -49,7 +61,7 @@ async def test_resuming_ends_the_connection_that_still_runs_the_session() -> Non
         ended.append("first")
 
     sessions.add(running, first)
-    assert sessions.resume("token", nothing) is running
+    assert sessions.resume("token", nothing) == running
     assert ended == ["first"]
     # The first connection winds up later and must not take the session away from the second.
     sessions.release(running, first, resumable=False)
