@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 import pytest_asyncio
 
@@ -52,6 +54,9 @@ async def test_a_person_is_boxed_soon_after_start(person: Page, address: str) ->
     print(f"first box {stats['firstBoxMs']:.0f} ms after Start; drawn {stats['renderFps']:.0f}/s")
     assert stats["firstBoxMs"] <= 1500
     assert stats["objects"] >= 2  # a box and a skeleton
+    async with aiohttp.ClientSession() as client, client.get(address + "metrics") as response:
+        metrics = await response.text()
+    assert re.search(r"client_render_fps_count [1-9]", metrics)  # the page reports what the user sees
     ARTIFACTS.mkdir(exist_ok=True)
     await person.locator("details").evaluate("details => { details.open = false }")
     await person.screenshot(path=ARTIFACTS / "page.png")
