@@ -226,6 +226,7 @@ def test_scores_are_cut_to_0_and_1() -> None:
     found = decode_poses(head, model(HeadLayout.ULTRALYTICS_POSE, task=Task.POSE), 0.5)
 
     assert found.scores.tolist() == [1.0]
+    assert decode_detections(head[:7], model(HeadLayout.ULTRALYTICS_DETECT), 0.5).scores.max() == 1.0
     assert found.keypoints[0, :, 2].tolist() == [1.0] * 16 + [0.0]
 
 

@@ -82,6 +82,21 @@ async def test_everything_comes_back_in_coordinates_of_the_frame_that_was_sent(
     assert green.keypoints[0] == pytest.approx((x + 0.1 * width, y + 0.125 * height, green.score), abs=0.01)
 
 
+@pytest.mark.parametrize("size", [(1, 1), (4096, 16), (3, 2000)])
+async def test_any_shape_of_picture_goes_through_every_stage(
+    engine: EmbeddedEngine, executor: Executor, size: tuple[int, int]
+) -> None:
+    pipeline, texts = Pipeline(engine, PipelineOptions(ocr=True, flow=True), executor), Texts()
+    image = np.full((size[1], size[0], 3), 90, np.uint8)
+    pipeline.request_ocr()
+    await pipeline.infer(frame_of(image), texts)
+    result = await pipeline.infer(frame_of(image, 0.1), texts)
+    assert (result.detections, result.poses, result.failures) == ((), (), {})
+    assert result.motion is not None
+    await eventually(lambda: texts.found)
+    assert texts.found[0].texts == ()
+
+
 async def test_ids_stay_while_objects_move_and_are_never_shared(
     engine: EmbeddedEngine, executor: Executor
 ) -> None:
