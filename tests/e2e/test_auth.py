@@ -1,0 +1,131 @@
+"""A server with keys lets in who was given a token, pages of allowed origins, and nobody else."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import jwt
+import pytest
+import pytest_asyncio
+
+from mediaserver.client import InferenceClient, Refused
+from mediaserver.setting_types import Origin, TokenKeys
+from tests.live_server import LiveServer, live_server, raw_socket
+from tests.waiting import eventually
+
+KEYS = {"old": "an old key of more than 32 bytes!!", "new": "a new key of more than 32 bytes!!!"}
+SITE = "https://site.example"
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def live(tiny_models: Path) -> AsyncIterator[LiveServer]:
+    keys = TokenKeys(json.dumps(KEYS))
+    async with live_server(tiny_models, token_keys=keys, allowed_origins=(Origin(SITE),)) as running:
+        yield running
+
+
+def token(
+    audience: str = "mediaserver", key_id: str = "new", secret: str | None = None, life_s: int = 60
+) -> str:
+    claims = {"aud": audience, "sub": "ada", "exp": int(time.time()) + life_s}
+    return jwt.encode(claims, secret or KEYS[key_id], algorithm="HS256", headers={"kid": key_id})
+
+
+async def say_hello(socket: aiohttp.ClientWebSocketResponse, **fields: str | None) -> dict[str, Any]:
+    await socket.send_str(json.dumps({"type": "hello", **fields}))
+    answer: dict[str, Any] = await socket.receive_json(timeout=5)
+    return answer
+
+
+@pytest.mark.parametrize("key_id", KEYS)
+async def test_a_token_of_any_key_opens_a_session(live: LiveServer, key_id: str) -> None:
+    async with raw_socket(live) as socket:
+        assert (await say_hello(socket, token=token(key_id=key_id)))["type"] == "welcome"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (None, "needed"),
+        ("garbage", "known key"),
+        (token(secret="a key that someone else thought of!!"), "known key"),
+        (token(audience="mediaserver-control"), "something else"),
+        (token(life_s=-60), "expired"),
+    ],
+)
+async def test_without_a_good_token_the_connection_ends_with_a_reason(
+    live: LiveServer, wrong: str | None, words: str
+) -> None:
+    before, sessions = live.ended("unauthorized"), live.server.sessions
+    async with raw_socket(live) as socket:
+        error = await say_hello(socket, token=wrong)
+        assert (error["type"], error["code"], error["fatal"]) == ("error", "unauthorized", True)
+        assert words in error["message"]
+        closing = await socket.receive_json(timeout=5)
+        assert closing == {"type": "closing", "reason": "unauthorized", "retry_after_s": None}
+        assert (await socket.receive(timeout=5)).type is aiohttp.WSMsgType.CLOSE
+    await eventually(lambda: live.ended("unauthorized") == before + 1)
+    assert live.server.sessions == sessions
+
+
+async def test_the_client_of_this_package_brings_its_token(live: LiveServer) -> None:
+    async with InferenceClient(live.socket_url, token=token()) as client:
+        assert client.welcome.session
+    with pytest.raises(Refused, match="unauthorized"):
+        await InferenceClient(live.socket_url).__aenter__()
+
+
+async def test_a_lost_session_is_taken_up_again_with_the_token_that_has_expired_since(
+    live: LiveServer,
+) -> None:
+    async with raw_socket(live) as first, raw_socket(live) as second:
+        welcome = await say_hello(first, token=token())
+        again = await say_hello(second, token=token(life_s=-60), resume=welcome["resume_token"])
+        assert (again["type"], again["resumed"]) == ("welcome", True)
+
+
+async def test_only_the_session_s_own_client_may_be_that_late(live: LiveServer) -> None:
+    async with raw_socket(live) as first:
+        welcome = await say_hello(first, token=token())
+        for late in (
+            {"token": token(life_s=-60), "resume": "no-such-session"},
+            {"token": None, "resume": welcome["resume_token"]},
+            {
+                "token": token(secret="a key that someone else thought of!!"),
+                "resume": welcome["resume_token"],
+            },
+        ):
+            async with raw_socket(live) as second:
+                assert (await say_hello(second, **late))["code"] == "unauthorized"
+        await first.send_str('{"type":"ping"}')
+        assert (await first.receive_json(timeout=5))["type"] == "pong", "and it does not notice"
+
+
+async def test_pages_of_other_origins_are_refused_at_the_upgrade(live: LiveServer) -> None:
+    before = live.metric("sessions_refused_total", reason="origin")
+    async with aiohttp.ClientSession() as http:
+        for origin in ("https://evil.example", "null", live.http_url.rstrip("/")):
+            async with http.get(
+                live.socket_url.replace("ws", "http", 1), headers={"Origin": origin}
+            ) as refused:
+                assert refused.status == 403
+                assert (await refused.json())["error"] == "origin"
+        async with http.ws_connect(live.socket_url, headers={"Origin": SITE}) as socket:
+            assert (await say_hello(socket, token=token()))["type"] == "welcome"
+    assert live.metric("sessions_refused_total", reason="origin") == before + 3
+
+
+async def test_without_a_list_only_pages_of_this_server_come_in(tiny_models: Path) -> None:
+    async with live_server(tiny_models) as live, aiohttp.ClientSession() as http:
+        own = live.http_url.rstrip("/")
+        async with http.ws_connect(live.socket_url, headers={"Origin": own}) as socket:
+            assert (await say_hello(socket))["type"] == "welcome"
+        with pytest.raises(aiohttp.WSServerHandshakeError, match="403"):
+            await http.ws_connect(live.socket_url, headers={"Origin": SITE})
