@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
+from collections import Counter
 from collections.abc import Coroutine
 from typing import Any
 
@@ -13,9 +14,11 @@ from aiortc import RTCDataChannel
 
 from mediaserver.ice import ice_servers
 from mediaserver.jpeg import JpegError, parse_jpeg
+from mediaserver.liveness import Liveness
 from mediaserver.peer import Peer
 from mediaserver.pipeline_config import available_models, configured, default_options
 from mediaserver.rate_control import Observation, RateControl
+from mediaserver.receiver import DropReason
 from mediaserver.results import ResultSender
 from mediaserver.session import Inference, Session
 from mediaserver.sessions import Sessions
@@ -50,7 +53,6 @@ from signaling.negotiation import Negotiation
 from signaling.rate_limit import RateLimit
 from signaling.websocket import SignalingSocket, SocketClosed
 
-_HELLO_TIMEOUT_S = 5.0
 _WATCH_INTERVAL_S = 0.25
 _RATE_INTERVAL_S = 1.0
 _ERRORS_PER_S, _ERROR_BURST = 1.0, 20.0
@@ -88,7 +90,12 @@ class Connection:
         self._tasks: asyncio.TaskGroup | None = None
         self._running: list[asyncio.Task[None]] = []
         self._began = time.monotonic()
-        self._last_jpeg_at: float | None = None
+        self._liveness = Liveness(
+            self._began,
+            media_timeout_s=self._settings.liveness_timeout_s,
+            no_media_timeout_s=self._settings.no_media_timeout_s,
+        )
+        self._dropped_before: Counter[DropReason] = Counter()
         self._session: Session | None = None
         self._peer: Peer | None = None
         self._results: ResultSender | None = None
@@ -162,19 +169,23 @@ class Connection:
                 await self._refuse(exc)
 
     async def _watch(self) -> None:
-        """Liveness of our own: aioice takes about 30 s to notice a dead peer."""
+        """Ends the connection when it fell silent; keeps the count of what was lost on the way here."""
         while True:
             await asyncio.sleep(_WATCH_INTERVAL_S)
-            now = time.monotonic()
-            last_media_at = self._last_media_at()
-            if self._session is None:
-                if now - self._began > _HELLO_TIMEOUT_S:
-                    self.end(EndReason.HELLO_TIMEOUT)
-            elif last_media_at is None:
-                if now - self._began > self._settings.no_media_timeout_s:
-                    self.end(EndReason.NO_MEDIA)
-            elif now - last_media_at > self._settings.liveness_timeout_s:
-                self.end(EndReason.MEDIA_TIMEOUT)
+            self._look_at_receiver()
+            reason = self._liveness.verdict(time.monotonic())
+            if reason is not None:
+                self.end(reason)
+
+    def _look_at_receiver(self) -> None:
+        if self._peer is None or self._peer.receiver is None or self._session is None:
+            return
+        stats = self._peer.receiver.stats
+        if stats.last_packet is not None:
+            self._liveness.heard_media(stats.last_packet)
+        for reason, count in (Counter(stats.dropped) - self._dropped_before).items():
+            self._session.count_drop("receive", reason, count)
+        self._dropped_before = Counter(stats.dropped)
 
     async def _hint_rate(self) -> None:
         control = RateControl()
@@ -190,12 +201,6 @@ class Connection:
             hint = control.observe(time.monotonic(), seen)
             if hint is not None:
                 await self.send(hint)
-
-    def _last_media_at(self) -> float | None:
-        times = [self._last_jpeg_at]
-        if self._peer is not None and self._peer.receiver is not None:
-            times.append(self._peer.receiver.stats.last_packet)
-        return max((at for at in times if at is not None), default=None)
 
     # --- input ---
 
@@ -244,6 +249,7 @@ class Connection:
             session = Session(self._inference, default_options(self._settings, models))
             self._sessions.add(session, self._replaced)
         self._session = session
+        self._liveness.welcomed(time.monotonic())
         self._results = ResultSender(self._socket, hello.channel)
         (self._metrics.sessions_resumed if resumed else self._metrics.sessions_started).inc()
         await self.send(
@@ -284,6 +290,7 @@ class Connection:
             await self._close_peer()
             raise
         session.sink.start_track()
+        self._liveness.expect_media(time.monotonic())
         self._negotiation.answered()
         await self.send(Answer(answer))
 
@@ -302,7 +309,7 @@ class Connection:
             frame = parse_jpeg(data)
         except JpegError as exc:
             raise ProtocolError(ErrorCode.BAD_FRAME, str(exc)) from exc
-        self._last_jpeg_at = time.monotonic()
+        self._liveness.heard_media(time.monotonic())
         self._welcomed().sink.put_jpeg(frame)
 
     def _observe(self, report: Report) -> None:
@@ -338,6 +345,8 @@ class Connection:
 
     async def _close_peer(self) -> None:
         if self._peer is not None:
+            self._look_at_receiver()
+            self._dropped_before.clear()
             peer, self._peer = self._peer, None
             if self._results is not None:
                 self._results.use(None)

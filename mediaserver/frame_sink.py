@@ -17,6 +17,7 @@ from inference.pipeline import Frame
 from inference.types import FRAME_HEIGHT, FRAME_WIDTH, FrameIdentity, Image
 from mediaserver.jpeg import JpegFrame, decode_jpeg
 from mediaserver.latest import Latest
+from mediaserver.metrics import Metrics
 from mediaserver.receiver import ReceivedFrame
 
 _PADDING = 114
@@ -37,7 +38,8 @@ class FrameSink:
     ``pts_ms`` counts from the first frame of the session, over changes of the source, and never goes back.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
         self._latest: Latest[PendingFrame] = Latest()
         self._first_frame_at: float | None = None
         self._track_offset_ms = 0.0
@@ -64,7 +66,7 @@ class FrameSink:
             width=frame.picture.width,
             height=frame.picture.height,
         )
-        self._put(PendingFrame(identity, frame.arrived, frame.picture))
+        self._put(PendingFrame(identity, frame.arrived, frame.picture), "track")
 
     def put_jpeg(self, frame: JpegFrame) -> None:
         """Takes a JPEG frame that arrived just now."""
@@ -76,7 +78,7 @@ class FrameSink:
             width=frame.width,
             height=frame.height,
         )
-        self._put(PendingFrame(identity, now, frame))
+        self._put(PendingFrame(identity, now, frame), "jpeg")
 
     async def filled(self) -> None:
         """Waits for a frame."""
@@ -86,12 +88,15 @@ class FrameSink:
         """The newest frame, once."""
         return self._latest.take()
 
-    def _put(self, frame: PendingFrame) -> None:
+    def _put(self, frame: PendingFrame, source: str) -> None:
         if self._first_frame_at is None:
             self._first_frame_at = frame.arrived
         self.received += 1
         self.size = (frame.identity.width, frame.identity.height)
+        self._metrics.frames_received.labels(source).inc()
+        replaced = self._latest.replaced
         self._latest.put(frame)
+        self._metrics.frames_dropped.labels("sink", "replaced").inc(self._latest.replaced - replaced)
 
     def _elapsed_ms(self, now: float) -> float:
         return 0.0 if self._first_frame_at is None else (now - self._first_frame_at) * 1000.0

@@ -56,12 +56,12 @@ class Session:
     def __init__(self, inference: Inference, options: PipelineOptions) -> None:
         self.id = secrets.token_urlsafe(9)
         self.resume_token = secrets.token_urlsafe(24)
-        self.sink = FrameSink()
+        self.sink = FrameSink(inference.metrics)
         self.pipeline = Pipeline(inference.engine, options, inference.vision_executor)
         self.inferred = 0
         self.results_sent = 0
         self._inference = inference
-        self._dropped = {"stale": 0, "send": 0}
+        self._dropped = {"receive": 0, "stale": 0, "send": 0}
         self._failure_limit = RateLimit(_FAILURES_PER_S, burst=2)
 
     @property
@@ -118,7 +118,7 @@ class Session:
         if await outlet.send_result(result):
             self.results_sent += 1
         else:
-            self._count_drop("send", "congested")
+            self.count_drop("send", "congested")
 
     def _is_late(self, pending: PendingFrame, before: str) -> bool:
         """Checks the frame's age before inference and before sending, and counts what is too old."""
@@ -126,12 +126,13 @@ class Session:
         limit_ms = settings.max_frame_age_ms if before == "inference" else settings.max_result_age_ms
         if (time.monotonic() - pending.arrived) * 1000.0 <= limit_ms:
             return False
-        self._count_drop("stale", f"before_{before}")
+        self.count_drop("stale", f"before_{before}")
         return True
 
-    def _count_drop(self, stage: str, reason: str) -> None:
-        self._dropped[stage] += 1
-        self._inference.metrics.frames_dropped.labels(stage, reason).inc()
+    def count_drop(self, stage: str, reason: str, count: int = 1) -> None:
+        """Counts frames or results that were lost at ``stage``, for the client and in the metrics."""
+        self._dropped[stage] += count
+        self._inference.metrics.frames_dropped.labels(stage, reason).inc(count)
 
     async def _report_failures(self, found: PipelineResult, outlet: Outlet) -> None:
         for stage, words in found.failures.items():

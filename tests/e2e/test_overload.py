@@ -34,8 +34,8 @@ async def test_a_slow_model_gets_fresh_frames(tiny_models: Path, clip: Path) -> 
     waits = [result.timing_ms["wait"] for result in results]
     assert len(waits) >= 5
     assert np.median(waits) <= FRAME_INTERVAL_MS + 10
-    # However noisy the machine: far from the model's own time, which a queue of one frame would cost.
-    assert max(waits) < 0.75 * MODEL_MS
+    # A queue of one frame would cost the model's own time, each time. A machine that stalls costs it once.
+    assert np.percentile(waits, 80) < 0.5 * MODEL_MS
     dropped = results[-1].dropped
     assert dropped["sink"] + len(results) >= 0.8 * (sent - 10)
     assert dropped["stale"] == 0

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import time
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+from inference.types import FrameIdentity
+from mediaserver.frame_sink import FrameScaler, FrameSink, PendingFrame
+from mediaserver.jpeg import JpegFrame, parse_jpeg
+from mediaserver.metrics import Metrics
+from mediaserver.receiver import ReceivedFrame
+
+
+def picture(width: int, height: int) -> av.VideoFrame:
+    """The left half red, the right half blue."""
+    pixels = np.zeros((height, width, 3), np.uint8)
+    pixels[:, : width // 2, 0] = 220
+    pixels[:, width // 2 :, 2] = 220
+    return av.VideoFrame.from_ndarray(pixels, format="rgb24").reformat(format="yuv420p")
+
+
+def received(pts_ms: float, width: int = 64, height: int = 48) -> ReceivedFrame:
+    now = time.monotonic()
+    return ReceivedFrame(picture(width, height), 1234, pts_ms, None, arrived=now, decoded=now)
+
+
+def jpeg(width: int = 64, height: int = 48) -> JpegFrame:
+    pixels = picture(width, height).to_ndarray(format="bgr24")
+    return parse_jpeg(bytes(cv2.imencode(".jpg", pixels)[1]))
+
+
+def pending(frame: av.VideoFrame | JpegFrame) -> PendingFrame:
+    identity = FrameIdentity(None, 0.0, None, frame.width, frame.height)
+    return PendingFrame(identity, time.monotonic(), frame)
+
+
+async def test_the_newest_frame_is_kept_and_named() -> None:
+    sink = FrameSink(Metrics())
+    sink.start_track()
+    for number in range(3):
+        sink.put_track_frame(received(pts_ms=number * 33.3))
+    taken = sink.take()
+    assert taken is not None
+    assert taken.identity == FrameIdentity(1234, 66.6, None, 64, 48)
+    assert (sink.received, sink.replaced, sink.size) == (3, 2, (64, 48))
+    assert sink.take() is None
+
+
+async def test_time_goes_on_over_a_change_of_source_and_never_back() -> None:
+    sink = FrameSink(Metrics())
+    times = []
+    for _ in range(2):
+        sink.start_track()
+        for pts_ms in (0.0, 500.0):
+            sink.put_track_frame(received(pts_ms))
+            taken = sink.take()
+            assert taken is not None
+            times.append(taken.identity.pts_ms)
+    sink.put_jpeg(jpeg())
+    taken = sink.take()
+    assert taken is not None
+    assert taken.identity.rtp_timestamp is None
+    times.append(taken.identity.pts_ms)
+    assert times == sorted(times)
+
+
+@pytest.mark.parametrize("source", ["track", "jpeg"])
+@pytest.mark.parametrize("size", [(320, 240), (640, 480), (640, 360), (240, 320), (66, 50), (1280, 720)])
+def test_any_frame_becomes_a_letterboxed_canvas(source: str, size: tuple[int, int]) -> None:
+    frame = FrameScaler().prepare(pending(picture(*size) if source == "track" else jpeg(*size)))
+    box = frame.letterbox
+    assert frame.canvas.shape == (240, 320, 3)
+    assert box.width == 320 or box.height == 240
+    inside = frame.canvas[box.top : box.top + box.height, box.left : box.left + box.width]
+    assert inside[:, : box.width // 3, 0].min() > 150, "red on the left"
+    assert inside[:, -box.width // 3 :, 2].min() > 150, "blue on the right"
+    outside = np.ones((240, 320), np.bool_)
+    outside[box.top : box.top + box.height, box.left : box.left + box.width] = False
+    assert (frame.canvas[outside] == 114).all()
+
+
+def test_the_full_size_picture_stays_at_hand() -> None:
+    frame = FrameScaler().prepare(pending(picture(640, 480)))
+    assert frame.full_size().shape == (480, 640, 3)
