@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -124,7 +125,8 @@ class MediaServer:
     def refusal(self) -> Refusal | None:
         """Why a new connection cannot be taken now, or ``None``."""
         if self.readiness is not Readiness.READY:
-            return Refusal(self.readiness, retry_after_s=2)
+            pause_s = self._paused_until - time.monotonic()
+            return Refusal(self.readiness, retry_after_s=math.ceil(pause_s) if pause_s > 0 else 2)
         if self._places_taken >= self.settings.max_sessions:
             return Refusal("full", retry_after_s=10)
         return None
