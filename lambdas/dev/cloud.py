@@ -22,6 +22,8 @@ from lambdas.settings import Settings
 from lambdas.wiring import connect
 
 REGION = "eu-central-1"
+IMAGE_ID = "ami-12345678"
+"""moto runs any."""
 HOST_FOUND_AFTER = timedelta(seconds=30)
 SHUT_DOWN_AFTER = timedelta(minutes=1)
 
@@ -116,7 +118,7 @@ class Cloud:
     def _launch(self) -> str:
         ec2 = self.session.client("ec2")
         reservation = ec2.run_instances(
-            ImageId=ec2.describe_images()["Images"][0]["ImageId"],
+            ImageId=IMAGE_ID,
             MinCount=1,
             MaxCount=1,
             TagSpecifications=[

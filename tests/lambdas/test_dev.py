@@ -18,14 +18,14 @@ import pytest
 from tests.lambdas.world import ServerDouble
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def server() -> Iterator[ServerDouble]:
     double = ServerDouble(lambda: datetime.now(UTC))
     yield double
     double.close()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def stack(server: ServerDouble) -> Iterator[dict[str, str]]:
     """``python -m lambdas.dev`` in a process of its own; what it says about itself."""
     process = subprocess.Popen(

@@ -10,7 +10,7 @@ from lambdas.dev.cloud import SHUT_DOWN_AFTER
 from tests.lambdas.simulation import LAMBDA_RETRIES, MINUTE, REAPER_PERIOD, Act, Simulation, Step
 from tests.lambdas.world import World
 
-TIMELINES = int(os.environ.get("MEDIASERVER_TEST_TIMELINES", "60"))
+TIMELINES = int(os.environ.get("TEST_TIMELINES", "15"))
 """Enough for every run; thousands by hand: see docs/aws.md."""
 
 steps = st.builds(
@@ -23,7 +23,7 @@ steps = st.builds(
 @settings(
     max_examples=TIMELINES,
     deadline=None,
-    derandomize=TIMELINES <= 60,
+    derandomize=TIMELINES <= 15,
     database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
