@@ -148,10 +148,9 @@ async def channels() -> None:
                 request = ReplayRequest(clip, server.socket_url, stages, channel, duration_s=15)
                 summary = await replay(request, Console(quiet=True))
                 cpu = sum(server.process.cpu_times()[:2]) - used
-                print(
-                    f"| {channel} | {', '.join(stages)} | {summary.frames_sent} | {summary.inference_fps:.1f} | "
-                    f"{summary.age_ms(50)} / {summary.age_ms(99)} | {cpu / 15:.2f} |"
-                )
+                row = (channel, ", ".join(stages), summary.frames_sent, f"{summary.inference_fps:.1f}")
+                ages = f"{summary.age_ms(50)} / {summary.age_ms(99)}"
+                print(f"| {' | '.join(map(str, row))} | {ages} | {cpu / 15:.2f} |")
 
 
 async def play(server: Server, clip: Path, seconds: float) -> tuple[InferenceClient, list[Result]]:
