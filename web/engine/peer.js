@@ -17,7 +17,7 @@ const BACKGROUND_FRAMERATE = 2;
  * @property {(message: import("../shared/wire.js").ClientMessage) => void} send
  * @property {(text: string) => void} onResult
  * @property {(resultsOpen: boolean) => void} onConnected Again when the data channel has opened.
- * @property {(why: string) => void} onDead At most once, and never after `close()`.
+ * @property {() => void} onDead At most once, and never after `close()`.
  */
 
 export class Peer {
@@ -58,7 +58,12 @@ export class Peer {
 
   /** Makes the offer; the answer comes to `accept`. */
   async offer() {
-    await this.#connection.setLocalDescription();
+    try {
+      await this.#connection.setLocalDescription();
+    } catch (error) {
+      this.#die(`no offer can be made: ${error}`);
+      return;
+    }
     const description = this.#connection.localDescription;
     if (description !== null && !this.#closed) this.#handlers.send({ type: "offer", sdp: description.sdp });
   }
@@ -142,11 +147,12 @@ export class Peer {
     if (now - this.#receivedAt > SILENCE_MS) this.#die("nothing received for 2 s");
   }
 
-  /** @param {string} why */
+  /** @param {string} why For the console of a developer. */
   #die(why) {
     if (this.#closed) return;
+    console.debug("WebRTC:", why);
     this.close();
-    this.#handlers.onDead(why);
+    this.#handlers.onDead();
   }
 
   #applyRate() {
