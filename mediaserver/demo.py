@@ -19,6 +19,8 @@ from mediaserver.replay import ReplayRequest, replay, summary_table
 
 _START_TIMEOUT_S = 120.0
 _STOP_TIMEOUT_S = 10.0
+_FOR_OTHERS = ("MEDIASERVER_TOKEN_KEYS", "MEDIASERVER_ALLOWED_ORIGINS")
+"""Settings that keep strangers out: on this machine they would keep out the demo itself."""
 
 
 async def demo(clip: Path, *, once: bool, console: Console) -> int:
@@ -49,7 +51,7 @@ async def _server(console: Console) -> AsyncIterator[tuple[asyncio.subprocess.Pr
     url = f"http://127.0.0.1:{port}/"
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "mediaserver", "serve", "--host", "127.0.0.1", "--port", str(port)),
-        env={**os.environ, "MEDIASERVER_LOG_LEVEL": os.environ.get("MEDIASERVER_LOG_LEVEL", "warning")},
+        env=_environment(),
     )
     try:
         with console.status("starting the server and loading models"):
@@ -65,6 +67,11 @@ async def _server(console: Console) -> AsyncIterator[tuple[asyncio.subprocess.Pr
             except TimeoutError:
                 process.kill()
                 await process.wait()
+
+
+def _environment() -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if name not in _FOR_OTHERS}
+    return {"MEDIASERVER_LOG_LEVEL": "warning", **kept}
 
 
 async def _ready(process: asyncio.subprocess.Process, url: str) -> None:

@@ -49,7 +49,7 @@ AWS_DEFAULT_REGION=$AWS_DEFAULT_REGION
 KEYS_SECRET=$keys
 MEDIASERVER_ALLOWED_ORIGINS=$origin
 MEDIASERVER_PUBLIC_IP=$public_ip
-MEDIASERVER_HEARTBEAT_INSTANCE=$instance
+HEARTBEAT_INSTANCE=$instance
 END
 echo "net.ipv4.ip_local_port_range = ${udp_range/-/ }" >/etc/sysctl.d/60-mediaserver-udp.conf
 sysctl --quiet --load /etc/sysctl.d/60-mediaserver-udp.conf

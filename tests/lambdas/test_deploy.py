@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
+
+from mediaserver.settings import describe
 
 AWS = Path(__file__).parents[2] / "deploy" / "aws"
 EXAMPLE = (AWS / "stack.env.example").read_text()
@@ -54,6 +57,15 @@ def test_first_boot_names_what_it_misses() -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "--email is needed" in done.stderr
+
+
+def test_the_machine_is_given_no_setting_that_the_server_does_not_know() -> None:
+    known = {setting.variable for setting in describe()}
+    given = {
+        name for script in AWS.glob("*.sh") for name in re.findall(r"MEDIASERVER_\w+", script.read_text())
+    }
+    assert "MEDIASERVER_TOKEN_KEYS" in given
+    assert given <= known
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")

@@ -118,6 +118,7 @@ class World:
         self.ec2 = self.session.client("ec2")
         self.cloudwatch = self.session.client("cloudwatch")
         self.scheduler = self.session.client("scheduler")
+        self._heartbeats = cloudwatch_backends[DEFAULT_ACCOUNT_ID][REGION]
         self.fault: Callable[[str], None] | None = None
         self.cloud.on_call = self._on_call
         self.cloud.on_enter = self._on_enter
@@ -161,21 +162,21 @@ class World:
         return self.handlers.reap({}, None)
 
     def beat(self, sessions: int, when: datetime | None = None) -> None:
-        """The machine reports its sessions."""
-        self.cloudwatch.put_metric_data(
-            Namespace=NAMESPACE,
-            MetricData=[
+        """The machine reports its sessions. Straight into moto's table: it does so every minute."""
+        self._heartbeats.put_metric_data(
+            NAMESPACE,
+            [
                 {
                     "MetricName": METRIC,
                     "Dimensions": [{"Name": "InstanceId", "Value": self.cloud.instance_id}],
-                    "Timestamp": when or self.now,
+                    "Timestamp": (when or self.now).replace(tzinfo=None),
                     "Value": sessions,
                 }
             ],
         )
 
     def clear_heartbeats(self) -> None:
-        cloudwatch_backends[DEFAULT_ACCOUNT_ID][REGION].metric_data.clear()
+        self._heartbeats.metric_data.clear()
 
     @contextmanager
     def failing(self, operation: str, code: str) -> Iterator[None]:

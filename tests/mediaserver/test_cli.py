@@ -110,6 +110,18 @@ def test_a_clip_that_cannot_be_played_is_one_clear_line(
     assert "Traceback" not in completed.stderr
 
 
+def test_the_demo_is_for_this_machine_whatever_keys_are_set(clip: Path, tiny_models: Path) -> None:
+    strict = {"MEDIASERVER_TOKEN_KEYS": '{"k1": "a key of more than 32 bytes, for tests"}'}
+    completed = run("demo", str(clip), "--once", MEDIASERVER_MODELS=str(tiny_models), **strict)
+    assert completed.returncode == 0, completed.stderr
+
+
+def test_an_address_that_others_reach_needs_keys() -> None:
+    completed = run("serve", "--host", "0.0.0.0")
+    assert completed.returncode == 2
+    assert "'token_keys'" in one_line(completed)
+
+
 def test_replay_without_a_server_is_one_clear_line(clip: Path) -> None:
     completed = run("replay", str(clip), "--url", "ws://127.0.0.1:9/ws/inference", "--json")
     assert completed.returncode == 1
