@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from inference.coco import COCO_LABELS
+from inference.description import KEY, BadDescription, from_text
 from inference.engine import HeadLayout, ModelInfo, Task
 from inference.heads import UnknownHead, identify_layout
 from inference.preprocess import UNIT, UNSCALED, InputSpec, place
@@ -65,13 +66,18 @@ def find_models(
     return found | _ocr_models()
 
 
-def describe(task: Task, path: Path, facts: NetworkFacts) -> tuple[ModelInfo, InputSpec]:
-    """How to feed a model and how to read it. Raises `CatalogueError`."""
+def describe(task: Task, path: Path, facts: NetworkFacts) -> tuple[ModelInfo, InputSpec | None]:
+    """How to feed a model and how to read it; a model that describes itself takes the frame as it is.
+
+    Raises `CatalogueError`.
+    """
     batch = facts.input_shape[0]
     if isinstance(batch, int) and batch != 1:
         raise CatalogueError(
             f"{path}: its batch is fixed to {batch}; export it with batch 1 or a dynamic one"
         )
+    if KEY in facts.metadata:
+        return _described(task, path, facts.metadata[KEY]), None
     if task is Task.OCR_DET:
         return ModelInfo(task, path.stem, (), None, None), _OCR_INPUT
     if task is Task.OCR_REC:
@@ -90,6 +96,16 @@ def describe(task: Task, path: Path, facts: NetworkFacts) -> tuple[ModelInfo, In
     spec = InputSpec(place(width, height, centred=not yolox), yolox, mean, scale)
     labels = () if task is Task.POSE else _labels(path, facts, layout)
     return ModelInfo(task, path.stem, labels, layout, spec.placement), spec
+
+
+def _described(task: Task, path: Path, text: str) -> ModelInfo:
+    try:
+        info = from_text(text)
+    except BadDescription as exc:
+        raise CatalogueError(f"{path}: {exc}") from exc
+    if info.task is not task:
+        raise CatalogueError(f"{path}: a model for the task {info.task!r} cannot {task}")
+    return info
 
 
 def _choose(directory: Path, task: Task, wanted: str | None) -> Path:

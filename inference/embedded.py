@@ -17,6 +17,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from inference.catalogue import CatalogueError, NetworkFacts, describe
+from inference.description import KEY
 from inference.engine import (
     EngineError,
     EngineObserver,
@@ -57,7 +58,7 @@ class _Request:
 class _Model:
     session: onnxruntime.InferenceSession
     info: ModelInfo
-    spec: InputSpec
+    spec: InputSpec | None
     max_batch: int
     waiting: deque[_Request] = field(default_factory=deque)
     run: asyncio.Task[None] | None = None
@@ -76,7 +77,8 @@ class _Model:
 
     def infer(self, requests: Sequence[NDArray[np.uint8]]) -> Floats:
         """One run, or one an image where the network's batch is fixed to 1; blocking."""
-        tensor = to_tensor(np.concatenate(requests), self.spec)
+        images = np.concatenate(requests)
+        tensor = images if self.spec is None else to_tensor(images, self.spec)
         name = self.session.get_inputs()[0].name
         parts = [tensor] if self.max_batch > 1 else list(tensor[:, np.newaxis])
         outputs = [np.asarray(self.session.run(None, {name: part})[0], np.float32) for part in parts]
@@ -237,14 +239,16 @@ def _try(path: Path, model: _Model) -> None:
 
 def _facts(path: Path, session: Any) -> NetworkFacts:
     entry = session.get_inputs()[0]
+    metadata = session.get_modelmeta().custom_metadata_map
+    facts = NetworkFacts(entry.shape, session.get_outputs()[0].shape, metadata)
+    if KEY in metadata and entry.type == "tensor(uint8)":
+        return facts
     channels = entry.shape[1] if len(entry.shape) == 4 else 0
     if entry.type != "tensor(float)" or (isinstance(channels, int) and channels != 3):
         raise CatalogueError(
             f"{path}: its input is {entry.type} {entry.shape}; float32 [batch, 3, H, W] is taken"
         )
-    return NetworkFacts(
-        entry.shape, session.get_outputs()[0].shape, session.get_modelmeta().custom_metadata_map
-    )
+    return facts
 
 
 def _fail(request: _Request, error: EngineError) -> None:

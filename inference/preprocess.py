@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from inference.engine import Placement
 from inference.types import FRAME_HEIGHT, FRAME_WIDTH, Floats
 
-_PADDING = 114
+PADDING = 114
+"""Value of the pixels around the frame, as YOLO models are trained."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ def to_tensor(images: NDArray[np.uint8], spec: InputSpec) -> Floats:
 
 def _placed(images: NDArray[np.uint8], placement: Placement) -> NDArray[np.uint8]:
     count = len(images)
-    canvas = np.full((count, placement.height, placement.width, 3), _PADDING, np.uint8)
+    canvas = np.full((count, placement.height, placement.width, 3), PADDING, np.uint8)
     left, top = int(placement.left), int(placement.top)
     width, height = round(FRAME_WIDTH * placement.scale), round(FRAME_HEIGHT * placement.scale)
     for index in range(count):

@@ -1,4 +1,4 @@
-"""The command line: ``mediaserver serve | replay | demo``."""
+"""The command line: ``mediaserver serve | replay | demo | models | triton``."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ from pathlib import Path
 
 from rich.console import Console
 
+from mediaserver.cli_models import add_models
+from mediaserver.cli_triton import add_triton
 from mediaserver.client import Channel, ClientError
 from mediaserver.clip import ClipError
 from mediaserver.settings import SettingsError, describe, load
+from mediaserver.triton_server import TritonServerError
 
 _USAGE_ERROR = 2
 _INTERRUPTED = 130
@@ -25,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return int(parsed.run(parsed))
     except SettingsError as exc:
         return _fail(exc, _USAGE_ERROR)
-    except (ClientError, ClipError, OSError) as exc:
+    except (ClientError, ClipError, TritonServerError, OSError) as exc:
         return _fail(exc, 1)
     except KeyboardInterrupt:
         return _INTERRUPTED
@@ -42,6 +45,10 @@ def _parser() -> argparse.ArgumentParser:
     _add_serve(commands.add_parser("serve", help="run the server", description=_SERVE))
     _add_replay(commands.add_parser("replay", help="play a clip into a server", description=_REPLAY))
     _add_demo(commands.add_parser("demo", help="start a server and play a clip into it", description=_DEMO))
+    add_models(commands.add_parser("models", help="look at, check, add and export models"))
+    add_triton(
+        commands.add_parser("triton", help="NVIDIA Triton for a developer's machine; model repositories")
+    )
     return parser
 
 

@@ -1,0 +1,44 @@
+"""Runs a model of this repository with ONNX Runtime inside Triton's Python backend.
+
+Triton imports this file in a process of its own, which has numpy, ONNX Runtime and nothing of the project.
+``model.onnx`` lies beside it: uint8 ``frames`` in, float32 ``head`` out.
+"""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import triton_python_backend_utils as pb_utils
+
+
+class TritonPythonModel:
+    """One instance of one model."""
+
+    def initialize(self, args):
+        """Loads the network; an error here makes Triton call the model unavailable."""
+        options = onnxruntime.SessionOptions()
+        # Detection and pose run side by side; threads that spin would take the processor from each other.
+        options.intra_op_num_threads = max(1, len(os.sched_getaffinity(0)) // 2)
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.enable_mem_pattern = False
+        folder = Path(args["model_repository"]) / args["model_version"]
+        self._session = onnxruntime.InferenceSession(
+            str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"]
+        )
+
+    def execute(self, requests):
+        """Runs what the dynamic batcher put together as one batch; one response a request, in order."""
+        # By DLPack, in and out: the stub of Triton 2.51 takes numpy's arrays for those of numpy 1, and where
+        # numpy 2 runs it would give wrong pixels and send empty tensors.
+        frames = [
+            np.from_dlpack(pb_utils.get_input_tensor_by_name(request, "frames")) for request in requests
+        ]
+        try:
+            head = self._session.run(["head"], {"frames": np.concatenate(frames)})[0]
+        except Exception as exc:  # noqa: BLE001 - ONNX Runtime's errors share no base class
+            error = pb_utils.TritonError(str(exc)[:500])
+            return [pb_utils.InferenceResponse(error=error) for _ in requests]
+        parts = np.split(head, np.cumsum([len(item) for item in frames])[:-1])
+        tensors = [pb_utils.Tensor.from_dlpack("head", part) for part in parts]
+        return [pb_utils.InferenceResponse([tensor]) for tensor in tensors]
