@@ -41,6 +41,7 @@ from signaling.messages import (
     Limits,
     Offer,
     Ping,
+    PipelineConfig,
     Pong,
     ProtocolError,
     Report,
@@ -214,7 +215,7 @@ class Connection:
                 assert self._peer is not None, "the negotiation lets candidates in only after an answer"
                 await self._peer.add_candidate(message.candidate)
             case Configure():
-                self._configure(message)
+                self._configure(message.pipeline)
             case Trigger():
                 self._request_ocr()
             case Ping():
@@ -269,7 +270,7 @@ class Connection:
             )
         )
         self._start(session.run(self))
-        session.pipeline.configure(configured(session.pipeline.options, hello.pipeline, models))
+        self._configure(hello.pipeline)
 
     async def _answer(self, offer: Offer) -> None:
         """Answers with a new peer connection; one of an earlier offer is closed first."""
@@ -294,9 +295,14 @@ class Connection:
         self._negotiation.answered()
         await self.send(Answer(answer))
 
-    def _configure(self, message: Configure) -> None:
+    def _configure(self, config: PipelineConfig) -> None:
         pipeline = self._welcomed().pipeline
-        pipeline.configure(configured(pipeline.options, message.pipeline, self._inference.engine.models))
+        options, missing = configured(pipeline.options, config, self._inference.engine.models)
+        pipeline.configure(options)
+        if missing:
+            raise ProtocolError(
+                ErrorCode.MODEL_UNAVAILABLE, f"this server has no model for {', '.join(missing)}"
+            )
 
     def _request_ocr(self) -> None:
         if "ocr" not in available_models(self._inference.engine.models):

@@ -12,7 +12,7 @@ from msgspec import UNSET
 from inference.engine import ModelInfo, Task
 from inference.pipeline import PipelineOptions
 from mediaserver.settings import Settings
-from signaling.messages import ErrorCode, Model, PipelineConfig, ProtocolError
+from signaling.messages import Model, PipelineConfig
 
 _NEEDED: dict[str, tuple[Task, ...]] = {
     "detect": (Task.DETECT,),
@@ -47,17 +47,19 @@ def default_options(settings: Settings, models: Mapping[Task, ModelInfo]) -> Pip
 
 def configured(
     options: PipelineOptions, config: PipelineConfig, models: Mapping[Task, ModelInfo]
-) -> PipelineOptions:
-    """``options`` with what ``config`` changes; raises `ProtocolError` (model_unavailable)."""
+) -> tuple[PipelineOptions, tuple[str, ...]]:
+    """``options`` with what ``config`` changes, and the stages that it asks for without a model for them.
+
+    Those stay off; the rest takes effect.
+    """
     available = available_models(models)
     changes: dict[str, Any] = {
         field.name: value
         for field in msgspec.structs.fields(config)
         if (value := getattr(config, field.name)) is not UNSET
     }
-    missing = [stage for stage in _NEEDED if changes.get(stage) and stage not in available]
-    if missing:
-        raise ProtocolError(ErrorCode.MODEL_UNAVAILABLE, f"this server has no model for {', '.join(missing)}")
+    missing = tuple(stage for stage in _NEEDED if changes.get(stage) and stage not in available)
+    changes |= dict.fromkeys(missing, False)
     if "ocr_labels" in changes:
         changes["ocr_labels"] = frozenset(changes["ocr_labels"])
-    return dataclasses.replace(options, **changes)
+    return dataclasses.replace(options, **changes), missing

@@ -1,12 +1,10 @@
 from __future__ import annotations
 
-import pytest
-
 from inference.engine import ModelInfo, Task
 from inference.pipeline import PipelineOptions
 from mediaserver.pipeline_config import available_models, configured, default_options
 from mediaserver.settings import Settings
-from signaling.messages import ErrorCode, PipelineConfig, ProtocolError
+from signaling.messages import PipelineConfig
 
 DETECTOR = ModelInfo(Task.DETECT, "tiny", ("red", "blue"), None, None)
 POSE = ModelInfo(Task.POSE, "tiny_pose", (), None, None)
@@ -26,17 +24,20 @@ def test_a_default_without_a_model_is_off() -> None:
 def test_only_what_is_named_changes() -> None:
     before = PipelineOptions(detect=True, pose=True, detect_threshold=0.6)
     config = PipelineConfig(pose=False, ocr_labels=["book", "tv"])
-    after = configured(before, config, {Task.DETECT: DETECTOR, Task.POSE: POSE})
+    after, missing = configured(before, config, {Task.DETECT: DETECTOR, Task.POSE: POSE})
+    assert missing == ()
     assert after == PipelineOptions(
         detect=True, pose=False, detect_threshold=0.6, ocr_labels=frozenset({"book", "tv"})
     )
 
 
-def test_what_there_is_no_model_for_is_refused_by_name() -> None:
-    with pytest.raises(ProtocolError, match="pose, ocr") as refused:
-        configured(PipelineOptions(), PipelineConfig(pose=True, ocr=True), {Task.DETECT: DETECTOR})
-    assert refused.value.code is ErrorCode.MODEL_UNAVAILABLE
+def test_what_there_is_no_model_for_stays_off_and_is_named() -> None:
+    config = PipelineConfig(pose=True, ocr=True, flow=True)
+    after, missing = configured(PipelineOptions(), config, {Task.DETECT: DETECTOR})
+    assert missing == ("pose", "ocr")
+    assert (after.detect, after.pose, after.ocr, after.flow) == (True, False, False, True)
 
 
 def test_switching_off_needs_no_model() -> None:
-    assert configured(PipelineOptions(), PipelineConfig(pose=False, ocr=False), {}).pose is False
+    after, missing = configured(PipelineOptions(), PipelineConfig(pose=False, ocr=False), {})
+    assert (after.pose, missing) == (False, ())
