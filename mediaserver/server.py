@@ -14,11 +14,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
-import numpy as np
-
-from inference.engine import Engine, Task
+from inference.engine import Engine
 from inference.scheduler import Scheduler
-from inference.types import FRAME_HEIGHT, FRAME_WIDTH
 from mediaserver.connection import Connection
 from mediaserver.event_loop import watch_lag
 from mediaserver.metrics import Metrics
@@ -81,20 +78,20 @@ class MediaServer:
             ThreadPoolExecutor(_threads(), thread_name_prefix="frames") as frame_executor,
             ThreadPoolExecutor(_threads(), thread_name_prefix="vision") as vision_executor,
         ):
-            async with asyncio.TaskGroup() as tasks:
-                background = [
-                    tasks.create_task(self._load(frame_executor, vision_executor)),
-                    tasks.create_task(watch_lag(self.metrics.event_loop_lag.observe)),
-                    tasks.create_task(self._measure_fps()),
-                ]
-                try:
-                    yield self
-                finally:
-                    await self.drain()
-                    for task in background:
-                        task.cancel()
-            if self._inference is not None:
-                await self._inference.engine.close()
+            background = [
+                asyncio.create_task(self._load(frame_executor, vision_executor)),
+                asyncio.create_task(watch_lag(self.metrics.event_loop_lag.observe)),
+                asyncio.create_task(self._measure_fps()),
+            ]
+            try:
+                yield self
+            finally:
+                await self.drain()
+                for task in background:
+                    task.cancel()
+                await asyncio.wait(background)
+                if self._inference is not None:
+                    await self._inference.engine.close()
 
     @property
     def readiness(self) -> Readiness:
@@ -102,6 +99,11 @@ class MediaServer:
         if self._stopping or time.monotonic() < self._paused_until:
             return Readiness.DRAINING
         return self._models
+
+    @property
+    def trouble(self) -> str | None:
+        """Why nothing can be inferred now, in words: the models cannot be used, or the engine is away."""
+        return self.failure or (self._inference.engine.trouble if self._inference else None)
 
     @property
     def sessions(self) -> int:
@@ -170,7 +172,7 @@ class MediaServer:
         self._sessions.close()
 
     async def _load(self, frame_executor: Executor, vision_executor: Executor) -> None:
-        """Loads the engine and has it infer a test frame, so that ready means ready."""
+        """Opens the engine and waits until it can run models, so that ready means ready."""
         try:
             engine = await self._load_engine(self.metrics)
             scheduler = Scheduler(self.settings.max_in_flight)
@@ -178,10 +180,7 @@ class MediaServer:
             self._inference = Inference(
                 engine, scheduler, frame_executor, vision_executor, self.metrics, self.settings
             )
-            frame = np.full((1, FRAME_HEIGHT, FRAME_WIDTH, 3), 114, np.uint8)
-            for task in (Task.DETECT, Task.POSE):
-                if task in engine.models:
-                    await engine.infer(task, frame)
+            await engine.ready()
         except Exception as exc:  # noqa: BLE001 - whatever it was, the server must say so and not serve
             self._models = Readiness.FAILED
             self.failure = str(exc)

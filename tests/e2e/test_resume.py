@@ -10,6 +10,7 @@ import pytest
 
 from mediaserver.client import InferenceClient, Unreachable
 from signaling.messages import EndReason, PipelineConfig, Result
+from tests.clips import write_clip
 from tests.live_server import LiveServer, live_server, raw_socket
 from tests.waiting import eventually
 
@@ -61,7 +62,8 @@ async def test_an_unknown_token_starts_anew_and_says_so(tiny_models: Path) -> No
         assert not (await socket.receive_json(timeout=5))["resumed"]
 
 
-async def test_after_the_window_the_client_gives_up_with_words(tiny_models: Path, clip: Path) -> None:
+async def test_after_the_window_the_client_gives_up_with_words(tiny_models: Path, tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "long.mp4", seconds=20, size=(320, 240))
     async with live_server(tiny_models, resume_window_s=0.5) as live:
         async with InferenceClient(live.socket_url) as client:
 

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -91,6 +92,14 @@ def test_without_models_it_says_what_to_do(tmp_path: Path) -> None:
     assert "MEDIASERVER_MODELS" in one_line(completed)
 
 
+def test_an_address_that_is_taken_is_one_clear_line(tiny_models: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        completed = run("serve", "--port", port, "--models", str(tiny_models), "--log-level", "error")
+    assert completed.returncode == 2
+    assert f"cannot listen on 127.0.0.1:{port}" in one_line(completed)
+
+
 @pytest.mark.parametrize("content", ["missing", "not a video", "only sound"])
 def test_a_clip_that_cannot_be_played_is_one_clear_line(
     tmp_path: Path, tiny_models: Path, content: str
@@ -173,12 +182,12 @@ async def test_replay_prints_a_summary_and_writes_what_was_asked_for(
 
 async def test_sigterm_tells_the_clients_and_ends_with_status_0(tiny_models: Path) -> None:
     async with serving(tiny_models) as (process, url), aiohttp.ClientSession() as http:
-        async with http.ws_connect(f"{url}ws/inference") as socket:
-            await socket.send_str('{"type":"hello"}')
-            assert (await socket.receive_json(timeout=5))["type"] == "welcome"
+        async with http.ws_connect(f"{url}ws/inference") as client:
+            await client.send_str('{"type":"hello"}')
+            assert (await client.receive_json(timeout=5))["type"] == "welcome"
             began = time.monotonic()
             process.send_signal(signal.SIGTERM)
-            closing = await socket.receive_json(timeout=5)
+            closing = await client.receive_json(timeout=5)
             assert (closing["type"], closing["reason"]) == ("closing", "server_shutdown")
         assert await asyncio.wait_for(process.wait(), 10) == 0
         assert time.monotonic() - began < 5
