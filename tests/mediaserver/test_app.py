@@ -104,10 +104,11 @@ class TestDrain:
                 return response.status, await response.json()
 
     async def test_an_idle_server_takes_nobody_for_a_while(self, live: LiveServer) -> None:
-        assert await self.ask(live, {"if_idle": True, "for_s": 1}) == (200, {"sessions": 0})
+        assert await self.ask(live, {"if_idle": True, "for_s": 60}) == (200, {"sessions": 0})
         async with aiohttp.ClientSession() as http:
             async with http.get(f"{live.http_url}readyz") as response:
                 assert (response.status, (await response.json())["state"]) == (503, "draining")
+            assert await self.ask(live, {"if_idle": True, "for_s": 1}) == (200, {"sessions": 0})
             await eventually(lambda: live.server.refusal() is None)
             async with http.get(f"{live.http_url}readyz") as response:
                 assert (response.status, (await response.json())["state"]) == (200, "ready")

@@ -13,14 +13,15 @@ from tests.waiting import eventually
 
 async def test_a_pause_refuses_new_connections_and_ends_by_itself(tiny_models: Path) -> None:
     async with live_server(tiny_models) as live:
-        assert live.server.pause(0.3, if_idle=True)
+        assert live.server.pause(60, if_idle=True)
         assert live.server.readiness is Readiness.DRAINING
         refusal = live.server.refusal()
         assert refusal is not None
-        assert (refusal.reason, refusal.retry_after_s) == ("draining", 1)
+        assert (refusal.reason, refusal.retry_after_s) == ("draining", 60)
         with pytest.raises(aiohttp.WSServerHandshakeError, match="503"):
             async with raw_socket(live):
                 pass
+        assert live.server.pause(0.1, if_idle=True)
         await eventually(lambda: live.server.refusal() is None)
         async with raw_socket(live) as socket:
             await socket.send_str('{"type":"hello"}')
@@ -39,7 +40,7 @@ async def test_a_pause_spares_sessions_and_waits_for_them_if_it_may(tiny_models:
 
 
 async def test_a_session_whose_client_was_just_lost_still_counts(tiny_models: Path) -> None:
-    async with live_server(tiny_models, resume_window_s=1) as live:
+    async with live_server(tiny_models, resume_window_s=2) as live:
         async with raw_socket(live) as socket:
             await socket.send_str('{"type":"hello"}')
             await socket.receive_json(timeout=5)
