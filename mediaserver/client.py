@@ -216,9 +216,9 @@ class InferenceClient:
             try:
                 await self._connect()
             except Unreachable as exc:
-                if time.monotonic() > give_up_at:
-                    raise
                 pause_s = max(min(2 * pause_s, _BACKOFF_LAST_S), exc.retry_after_s)
+                if time.monotonic() + pause_s > give_up_at:
+                    raise
             else:
                 self.stats.reconnects += 1
                 return
