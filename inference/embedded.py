@@ -135,6 +135,13 @@ class EmbeddedEngine:
         """Models that were loaded. Stays readable after `close`: who decodes a last head still needs it."""
         return self._infos
 
+    @property
+    def trouble(self) -> None:
+        """Models in this process are always there."""
+
+    async def ready(self) -> None:
+        """They have been loaded and tried by `open`."""
+
     async def infer(self, task: Task, images: NDArray[np.uint8]) -> Floats:
         """As `inference.engine.Engine.infer`."""
         model = self._models.get(task)
@@ -183,10 +190,11 @@ class EmbeddedEngine:
                 self._executor(task), model.infer, [request.images for request in batch]
             )
         except Exception as exc:  # noqa: BLE001 - ONNX Runtime's errors share no base class
+            error = ModelFailed(f"{model.info.name}: {str(exc)[:200]}")
             for request in batch:
-                _fail(request, ModelFailed(f"{model.info.name}: {str(exc)[:200]}"))
+                _fail(request, error)
             if self._observer is not None:
-                self._observer.batch_failed(task, sum(sizes))
+                self._observer.batch_failed(task, sum(sizes), error)
             return
         if self._observer is not None:
             self._observer.batch_done(task, sum(sizes), time.perf_counter() - began)

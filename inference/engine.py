@@ -3,7 +3,9 @@
 ``EngineError``
   ├─ ``ModelNotLoaded``   the engine has no model of that name
   ├─ ``ModelFailed``      this run failed; the next one may work
-  └─ ``EngineOverloaded`` the bounded queue of a model is full, or the deadline passed before its turn
+  ├─ ``EngineUnavailable`` what runs the models cannot be reached now
+  └─ ``EngineOverloaded`` the bounded queue of a model is full
+       └─ ``DeadlineMissed`` the answer did not come in time
 """
 
 from __future__ import annotations
@@ -84,12 +86,29 @@ class EngineOverloaded(EngineError):
     """The request was turned away instead of being queued without bound."""
 
 
+class DeadlineMissed(EngineOverloaded):
+    """The answer did not come before the request's deadline."""
+
+
+class EngineUnavailable(EngineError):
+    """What runs the models cannot be reached now; it is tried again."""
+
+
 class Engine(Protocol):
     """Runs models. Asynchronous, so that an engine can batch requests of many sessions in one run."""
 
     @property
     def models(self) -> Mapping[Task, ModelInfo]:
         """Models that are loaded and ready."""
+        ...
+
+    @property
+    def trouble(self) -> str | None:
+        """Why no model can be run now, in words; ``None`` while all is well."""
+        ...
+
+    async def ready(self) -> None:
+        """Returns when models can be run for the first time; `models` is known from then on."""
         ...
 
     async def infer(self, task: Task, images: NDArray[np.uint8]) -> Floats:
@@ -99,8 +118,7 @@ class Engine(Protocol):
         OCR_DET (sides are multiples of 32), [n, 48, width, 3] for OCR_REC. The answer is float32
         [n, ...] in the same order. All pre-processing a model needs happens behind this call.
 
-        Raises `ModelNotLoaded`, `ModelFailed` or `EngineOverloaded`. Cancelling the call withdraws the
-        request where it has not started.
+        Raises `EngineError`. Cancelling the call withdraws the request where it has not started.
         """
         ...
 
@@ -116,6 +134,10 @@ class EngineObserver(Protocol):
         """One run of ``size`` frames ended well after ``seconds``."""
         ...
 
-    def batch_failed(self, task: Task, size: int) -> None:
-        """One run of ``size`` frames raised."""
+    def batch_failed(self, task: Task, size: int, error: EngineError) -> None:
+        """One run of ``size`` frames raised ``error``."""
+        ...
+
+    def endpoint_seen(self, endpoint: str, *, ready: bool) -> None:
+        """A server that runs models was asked, and can be used or not."""
         ...

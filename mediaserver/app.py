@@ -71,11 +71,11 @@ async def _healthz(request: web.Request) -> web.Response:
 async def _readyz(request: web.Request) -> web.Response:
     server = request.app[_SERVER]
     refusal = server.refusal()
-    ready = server.readiness is Readiness.READY
+    ready = server.readiness is Readiness.READY and server.trouble is None
     body = {
         "ready": ready,
-        "state": server.readiness,
-        "failure": server.failure,
+        "state": "degraded" if server.readiness is Readiness.READY and not ready else server.readiness,
+        "failure": server.trouble,
         "accepting": refusal is None,
         "retry_after_s": refusal.retry_after_s if refusal else None,
     }

@@ -178,6 +178,16 @@ class Connection:
             if reason is not None:
                 self.end(reason)
 
+    async def _tell_state(self) -> None:
+        """Tells the client when the engine is out of reach, and when it is there again."""
+        told = "ready"
+        while True:
+            state = "ready" if self._inference.engine.trouble is None else "degraded"
+            if state != told:
+                await self.send(Event("state", state=state))
+                told = state
+            await asyncio.sleep(_WATCH_INTERVAL_S)
+
     def _look_at_receiver(self) -> None:
         if self._peer is None or self._peer.receiver is None or self._session is None:
             return
@@ -270,6 +280,7 @@ class Connection:
             )
         )
         self._start(session.run(self))
+        self._start(self._tell_state())
         self._configure(hello.pipeline)
 
     async def _answer(self, offer: Offer) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from inference.engine import Task
+from inference.engine import EngineError, Task
 
 _STAGE_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.035, 0.05, 0.1, 0.2, 0.35, 0.5, 1.0, 2.0, 5.0)
 _LAG_BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1.0)
@@ -35,7 +35,8 @@ class Metrics:
             "batch_size", "Frames in one run of a model.", (1, 2, 3, 4, 6, 8, 16), "model"
         )
         self.batch_seconds = histogram("batch_seconds", "One run of a model.", _STAGE_BUCKETS, "model")
-        self.model_errors = counter("model_errors", "Runs of a model that failed.", "model")
+        self.model_errors = counter("model_errors", "Runs of a model that failed.", "model", "error")
+        self.endpoint_ready = gauge("endpoint_ready", "1 where a Triton can be used.", "endpoint")
         self.event_loop_lag = histogram("event_loop_lag_seconds", "Lateness of a timer.", _LAG_BUCKETS)
         self.client_render_fps = histogram(
             "client_render_fps", "Frames a second that clients draw.", (5, 10, 15, 24, 30, 45, 60, 120)
@@ -49,9 +50,13 @@ class Metrics:
         self.batch_size.labels(task).observe(size)
         self.batch_seconds.labels(task).observe(seconds)
 
-    def batch_failed(self, task: Task, size: int) -> None:
+    def batch_failed(self, task: Task, size: int, error: EngineError) -> None:
         """Counts one failed run of a model, whatever its size."""
-        self.model_errors.labels(task).inc()
+        self.model_errors.labels(task, type(error).__name__).inc()
+
+    def endpoint_seen(self, endpoint: str, *, ready: bool) -> None:
+        """Keeps the last state of a server that runs models."""
+        self.endpoint_ready.labels(endpoint).set(ready)
 
     def frames_inferred_so_far(self) -> float:
         """The value of ``mediaserver_frames_inferred_total``."""

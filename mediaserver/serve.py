@@ -18,7 +18,7 @@ from inference.engine import Engine
 from mediaserver.app import create_app
 from mediaserver.ice import listed_addresses
 from mediaserver.metrics import Metrics
-from mediaserver.server import MediaServer
+from mediaserver.server import LoadEngine, MediaServer
 from mediaserver.settings import Settings, SettingsError
 
 _HANDLER_SHUTDOWN_S = 0.5
@@ -50,16 +50,29 @@ def _check_interfaces(settings: Settings) -> None:
         )
 
 
-async def _serve(settings: Settings) -> int:
+def engine_loader(settings: Settings) -> LoadEngine:
+    """What opens the engine that the settings name. Raises `SettingsError` where its models are not there."""
+    if settings.engine == "triton":
+        from inference.triton import TritonEngine  # noqa: PLC0415 - gRPC takes memory that others do not need
+
+        async def connect(metrics: Metrics) -> Engine:
+            deadline_s = settings.inference_deadline_ms / 1000
+            return await TritonEngine.open(settings.triton_urls, deadline_s=deadline_s, observer=metrics)
+
+        return connect
     try:
         models = find_models(settings.models, detect=settings.detect_model, pose=settings.pose_model)
     except CatalogueError as exc:
         raise SettingsError(str(exc)) from exc
 
-    async def load_engine(metrics: Metrics) -> Engine:
+    async def load(metrics: Metrics) -> Engine:
         return await EmbeddedEngine.open(models, threads=settings.inference_threads, observer=metrics)
 
-    server = MediaServer(settings, load_engine)
+    return load
+
+
+async def _serve(settings: Settings) -> int:
+    server = MediaServer(settings, engine_loader(settings))
     async with server.running(), listening(server) as (url, stop_listening):
         logger.info("listening on %s", url)
         stopped = await _stop_requested(server)

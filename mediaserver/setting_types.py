@@ -22,6 +22,7 @@ _HTTP_URL = re.compile(
     re.IGNORECASE,
 )
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
+_HOST_PORT = re.compile(r"[A-Za-z0-9._-]+:(?P<port>[0-9]{1,5})")
 _INTERFACE_NAME = re.compile(r"[^\s/:,]{1,15}")
 
 
@@ -33,6 +34,27 @@ class IpAddress(str):
     def __new__(cls, text: str) -> Self:
         """The only way to make one."""
         return super().__new__(cls, ipaddress.ip_address(text))
+
+
+class HostPort(str):
+    """Where a server listens: a name or IPv4 address, a colon and a port."""
+
+    __slots__ = ()
+
+    def __new__(cls, text: str) -> Self:
+        """The only way to make one."""
+        parts = _HOST_PORT.fullmatch(text)
+        if parts is None or not 0 < int(parts["port"]) < 65536:
+            raise ValueError("not a host and port")
+        return super().__new__(cls, text)
+
+    @property
+    def is_address(self) -> bool:
+        """Whether the host is an IPv4 address, not a name."""
+        try:
+            return bool(ipaddress.IPv4Address(self.rpartition(":")[0]))
+        except ValueError:
+            return False
 
 
 class IceUrl(str):

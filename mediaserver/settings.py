@@ -20,6 +20,7 @@ import msgspec
 from msgspec import Meta
 
 from mediaserver.setting_types import (
+    HostPort,
     HttpUrl,
     IceUrl,
     IpAddress,
@@ -55,8 +56,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Meta(description="Pose model in the models folder, or its path. Without it: the best known."),
     ] = None
     engine: Annotated[
-        Literal["embedded"], Meta(description="What runs the models: ONNX Runtime inside this process.")
+        Literal["embedded", "triton"],
+        Meta(description="What runs the models: ONNX Runtime inside this process, or NVIDIA Triton."),
     ] = "embedded"
+    triton_urls: Annotated[
+        tuple[HostPort, ...],
+        Meta(description="gRPC addresses of Triton; several take requests in turns."),
+    ] = (HostPort("127.0.0.1:8001"),)
+    inference_deadline_ms: Annotated[
+        int, Meta(ge=50, le=60_000, description="A request to Triton that takes longer is given up.")
+    ] = 2_000
     inference_threads: Annotated[
         int, Meta(ge=0, le=256, description="Threads of the embedded engine; 0 means one a processor.")
     ] = 0
@@ -128,6 +137,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def __post_init__(self) -> None:
         if self.turn_secret is None and any(url.is_turn for url in self.ice_servers):
             raise SettingsError("setting 'ice_servers' names a TURN server: 'turn_secret' must be set too")
+        if not self.triton_urls:
+            raise SettingsError("setting 'triton_urls' is empty: name one Triton at least")
+        if len(self.triton_urls) > 1 and not all(url.is_address for url in self.triton_urls):
+            raise SettingsError("setting 'triton_urls' names several servers: give them as IPv4 addresses")
         if self.token_keys is None and not self.allow_anonymous and not _is_loopback(self.host):
             raise SettingsError(
                 f"setting 'host' is {self.host!r}, which others can reach; without 'token_keys' all may use "
@@ -265,6 +278,7 @@ _NOUNS = {
     NetworkInterface: "interface names, addresses and networks like 10.0.0.0/8",
     IceUrl: "URLs like stun:host:port and turn:host:port?transport=udp",
     Origin: "origins like https://example.org",
+    HostPort: "addresses like 10.0.0.7:8001",
     HttpUrl: "a URL like https://example.org",
     Secret: "text",
     TokenKeys: f'a JSON object like {{"key id": "secret"}}, secrets of {MIN_KEY_BYTES} bytes at least',

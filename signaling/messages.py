@@ -275,7 +275,9 @@ class Result(Struct, tag="result", tag_field="type"):
 class Event(Struct, tag="event", tag_field="type", omit_defaults=True):
     """Something that must not be lost, always on the WebSocket.
 
-    ``ocr``: OCR ended on ``frame`` with ``texts``. ``state``: ``state`` says how the server does.
+    ``ocr``: OCR ended on ``frame`` with ``texts``. ``state``: ``state`` says how the server does:
+    ``degraded`` while what runs the models is out of reach, ``ready`` when it is back, ``media_failed`` when
+    the peer connection is lost for good.
     """
 
     event: Literal["ocr", "state"]

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from mediaserver.triton_server import TritonServerError, fetch
 from tests.clips import write_clip
 from tests.tiny_models import write_tiny_models
 
@@ -34,6 +35,15 @@ def media_dir() -> Path:
 def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A models folder that needs no download: red and blue blobs are objects, a green one is a person."""
     return write_tiny_models(tmp_path_factory.mktemp("tiny_models"))
+
+
+@pytest.fixture(scope="session")
+def triton_binary() -> Path:
+    """A real Triton for this machine's processor, fetched once for all runs."""
+    try:
+        return fetch()
+    except TritonServerError as exc:
+        pytest.skip(str(exc))
 
 
 @pytest.fixture(scope="session")

@@ -25,6 +25,13 @@ class SlowEngine:
     def models(self) -> Mapping[Task, ModelInfo]:
         return self._engine.models
 
+    @property
+    def trouble(self) -> str | None:
+        return self._engine.trouble
+
+    async def ready(self) -> None:
+        await self._engine.ready()
+
     async def infer(self, task: Task, images: NDArray[np.uint8]) -> Floats:
         async with self._turns[task]:
             await asyncio.sleep(self._delay_s)

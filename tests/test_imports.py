@@ -46,10 +46,13 @@ def test_packages_know_only_those_below_them(package: str, allowed: set[str]) ->
     ("package", "library", "files"),
     [
         ("inference", "onnxruntime", {"inference/embedded.py"}),
+        ("inference", "tritonclient", {"inference/triton.py"}),
         ("inference", "aiortc", set()),
         ("inference", "aiohttp", set()),
         ("signaling", "aiohttp", {"signaling/websocket.py"}),
         ("signaling", "aiortc", set()),
+        ("mediaserver", "tritonclient", set()),
+        ("mediaserver", "onnx", {"mediaserver/onnx_export.py", "mediaserver/triton_repository.py"}),
         ("signaling", "jwt", {"signaling/auth.py"}),
         ("mediaserver", "jwt", set()),
         ("mediaserver", "boto3", set()),

@@ -15,7 +15,7 @@ from onnx import helper, numpy_helper, parser
 
 from inference.catalogue import CatalogueError, find_models
 from inference.embedded import EmbeddedEngine
-from inference.engine import EngineOverloaded, HeadLayout, ModelFailed, ModelNotLoaded, Task
+from inference.engine import EngineError, EngineOverloaded, HeadLayout, ModelFailed, ModelNotLoaded, Task
 from inference.types import FRAME_HEIGHT, FRAME_WIDTH, Floats
 from tests import clips
 from tests.frames import canvas_of, frames
@@ -30,14 +30,17 @@ class Batches:
 
     def __init__(self) -> None:
         self.done: list[int] = []
-        self.failed: list[int] = []
+        self.failed: list[tuple[int, type[EngineError]]] = []
 
     def batch_done(self, task: Task, size: int, seconds: float) -> None:
         assert seconds > 0
         self.done.append(size)
 
-    def batch_failed(self, task: Task, size: int) -> None:
-        self.failed.append(size)
+    def batch_failed(self, task: Task, size: int, error: EngineError) -> None:
+        self.failed.append((size, type(error)))
+
+    def endpoint_seen(self, endpoint: str, *, ready: bool) -> None:
+        raise AssertionError("there is no server")
 
 
 @contextlib.asynccontextmanager
@@ -198,7 +201,7 @@ async def test_a_failed_run_fails_its_own_requests_only(ocr_files: dict[Task, Pa
         )
         assert [type(answer) for answer in answers] == [np.ndarray, ModelFailed, ModelFailed, np.ndarray]
         assert "PP-OCR" in str(answers[1])
-        assert (batches.done, batches.failed) == ([1, 1], [2])
+        assert (batches.done, batches.failed) == ([1, 1], [(2, ModelFailed)])
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,16 @@ from __future__ import annotations
 
 import pytest
 
-from mediaserver.setting_types import HttpUrl, IceUrl, IpAddress, NetworkInterface, Origin, Secret, TokenKeys
+from mediaserver.setting_types import (
+    HostPort,
+    HttpUrl,
+    IceUrl,
+    IpAddress,
+    NetworkInterface,
+    Origin,
+    Secret,
+    TokenKeys,
+)
 
 
 def test_an_address_is_kept_in_its_shortest_form() -> None:
@@ -101,3 +110,17 @@ def test_keys_show_themselves_only_on_request() -> None:
     with pytest.raises(ValueError, match="at least 32 bytes") as refused:
         TokenKeys('{"k1": "hush"}')
     assert "hush" not in str(refused.value)
+
+
+@pytest.mark.parametrize(("text", "is_address"), [("127.0.0.1:8001", True), ("triton.local:65535", False)])
+def test_a_server_is_a_host_and_a_port(text: str, is_address: bool) -> None:
+    assert HostPort(text) == text
+    assert HostPort(text).is_address is is_address
+
+
+@pytest.mark.parametrize(
+    "text", ["", "triton", "triton:", ":8001", "triton:0", "triton:65536", "http://a:1", "a b:1"]
+)
+def test_what_names_no_server_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="not a host and port"):
+        HostPort(text)

@@ -145,3 +145,14 @@ def test_every_setting_is_described() -> None:
         assert setting.description.endswith("."), setting.key
         assert setting.allowed, setting.key
         assert setting.variable == f"MEDIASERVER_{setting.key.upper()}"
+
+
+@pytest.mark.parametrize(
+    ("urls", "words"),
+    [("", "is empty"), ("triton-a:8001,triton-b:8001", "give them as IPv4 addresses"), ("8001", "is '8001'")],
+)
+def test_triton_is_named_in_a_way_that_works(urls: str, words: str) -> None:
+    with pytest.raises(SettingsError, match=f"'triton_urls'.* {words}"):
+        load(environment={"MEDIASERVER_TRITON_URLS": urls})
+    for good in ("triton:8001", "10.0.0.7:8001,10.0.0.8:8001"):
+        assert load(environment={"MEDIASERVER_TRITON_URLS": good}).triton_urls == tuple(good.split(","))

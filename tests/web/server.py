@@ -55,6 +55,13 @@ class RedThingDetector:
     def models(self) -> Mapping[Task, ModelInfo]:
         return self._models
 
+    @property
+    def trouble(self) -> None:
+        """Never in trouble."""
+
+    async def ready(self) -> None:
+        """At once."""
+
     async def infer(self, task: Task, images: NDArray[np.uint8]) -> Floats:
         await asyncio.sleep(self._seconds)
         return np.stack([self._find(image) for image in images])

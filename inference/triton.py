@@ -1,0 +1,233 @@
+"""The engine that sends frames to NVIDIA Triton over gRPC. The only file that knows Triton's client.
+
+Triton serves models named as `inference.engine.Task`, which take ``frames``, give ``head`` and carry their
+`ModelInfo` in the parameters of their configuration; see `inference.description`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from tritonclient.grpc.aio import InferenceServerClient, InferInput
+from tritonclient.utils import InferenceServerException
+
+from inference.description import INPUT, KEY, OUTPUT, BadDescription, from_text
+from inference.engine import (
+    DeadlineMissed,
+    EngineError,
+    EngineObserver,
+    EngineOverloaded,
+    EngineUnavailable,
+    ModelFailed,
+    ModelInfo,
+    ModelNotLoaded,
+    Task,
+)
+from inference.types import Floats
+
+_MAX_IN_FLIGHT = 64
+"""Requests of one model that are under way at once; as many as Triton's own queue takes."""
+
+_WATCH_INTERVAL_S = 0.5
+_FIRST_RETRY_S, _MAX_RETRY_S = 0.1, 1.0
+_WATCH_TIMEOUT_S = 2.0
+
+_CHANNEL = (
+    ("grpc.max_send_message_length", -1),
+    ("grpc.max_receive_message_length", -1),
+    # Over all addresses of the target; without it gRPC stays with the first that answers.
+    ("grpc.lb_policy_name", "round_robin"),
+    # By itself gRPC waits up to two minutes before it tries a lost server again.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 500),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+)
+
+
+class TritonEngine:
+    """Implements `inference.engine.Engine` on one or several Tritons that serve the same models.
+
+    Frames go out one request each over one channel, in turns to each Triton that is there; Triton makes
+    batches of them. Beside it a watch asks each Triton whether it is there and what it serves.
+    """
+
+    def __init__(self, urls: Sequence[str], deadline_s: float, observer: EngineObserver | None) -> None:
+        self._deadline_s = deadline_s
+        self._observer = observer
+        self._infos: dict[Task, ModelInfo] = {}
+        self._in_flight: Counter[Task] = Counter()
+        self._troubles: dict[str, str | None] = dict.fromkeys(urls, "Triton has not answered yet")
+        self._ready = asyncio.Event()
+        self._closed = False
+        self._client = InferenceServerClient(_target(urls), channel_args=_CHANNEL)
+        self._watches = [asyncio.create_task(self._watch(url), name=f"watch {url}") for url in urls]
+
+    @classmethod
+    async def open(
+        cls, urls: Sequence[str], *, deadline_s: float, observer: EngineObserver | None = None
+    ) -> TritonEngine:
+        """Begins to watch the Tritons at ``urls`` (host:port; IPv4 addresses where they are several).
+
+        Returns at once, whether they are there or not: see `ready` and `trouble`. A request that takes longer
+        than ``deadline_s`` is given up.
+        """
+        return cls(urls, deadline_s, observer)
+
+    @property
+    def models(self) -> Mapping[Task, ModelInfo]:
+        """Models that Triton served when it was last there."""
+        return self._infos
+
+    @property
+    def trouble(self) -> str | None:
+        """As `inference.engine.Engine.trouble`; one Triton that is there is enough."""
+        return None if None in self._troubles.values() else next(iter(self._troubles.values()))
+
+    async def ready(self) -> None:
+        """As `inference.engine.Engine.ready`."""
+        await self._ready.wait()
+
+    async def infer(self, task: Task, images: NDArray[np.uint8]) -> Floats:
+        """As `inference.engine.Engine.infer`. Cancelling the call cancels the request in Triton too."""
+        try:
+            return await self._infer(task, images)
+        except EngineError as exc:
+            if self._observer is not None:
+                self._observer.batch_failed(task, len(images), exc)
+            raise
+
+    async def close(self) -> None:
+        """As `inference.engine.Engine.close`. Requests under way end with `EngineUnavailable`."""
+        self._closed = True
+        for watch in self._watches:
+            watch.cancel()
+        await asyncio.gather(*self._watches, return_exceptions=True)
+        await self._client.close()
+
+    async def _infer(self, task: Task, images: NDArray[np.uint8]) -> Floats:
+        if self._closed:
+            raise EngineUnavailable("the engine was closed")
+        if self._in_flight[task] >= _MAX_IN_FLIGHT:
+            raise EngineOverloaded(f"{_MAX_IN_FLIGHT} requests are under way for {task}")
+        frames = InferInput(INPUT, list(images.shape), "UINT8")
+        frames.set_data_from_numpy(images)
+        self._in_flight[task] += 1
+        try:
+            result = await self._client.infer(
+                str(task),
+                [frames],
+                timeout=round(self._deadline_s * 1e6),  # leaves Triton's queue then
+                client_timeout=self._deadline_s,
+            )
+            head = result.as_numpy(OUTPUT)
+        except InferenceServerException as exc:
+            raise _translated(task, exc) from exc
+        except ValueError as exc:
+            raise ModelFailed(f"{task}: Triton's answer cannot be read: {exc}") from exc
+        finally:
+            self._in_flight[task] -= 1
+        if head is None or head.dtype != np.float32 or len(head) != len(images):
+            raise ModelFailed(f"{task}: Triton gave no head for each frame")
+        return np.asarray(head, np.float32)
+
+    # --- the watch ---
+
+    async def _watch(self, url: str) -> None:
+        """Asks one Triton over and over; sooner while it is away."""
+        batches = _BatchCounts()
+        pause = _FIRST_RETRY_S
+        async with InferenceServerClient(url, channel_args=_CHANNEL) as client:
+            while True:
+                try:
+                    await self._look(client, url)
+                    for task, size, seconds in await batches.new(client):
+                        if self._observer is not None:
+                            self._observer.batch_done(task, size, seconds)
+                    pause = _WATCH_INTERVAL_S
+                except (InferenceServerException, BadDescription) as exc:
+                    self._found(url, f"Triton at {url}: {_words(exc)}")
+                    pause = min(2 * pause, _MAX_RETRY_S)
+                await asyncio.sleep(pause)
+
+    async def _look(self, client: InferenceServerClient, url: str) -> None:
+        """Learns which models are ready, and what they are when Triton is met anew or has more of them."""
+        index = await client.get_model_repository_index(client_timeout=_WATCH_TIMEOUT_S)
+        names = {model.name for model in index.models if model.state == "READY"}
+        tasks = [task for task in Task if task in names]
+        if not tasks:
+            self._found(url, f"Triton at {url} has none of the models {', '.join(Task)} ready")
+            return
+        if self._troubles[url] is not None or any(task not in self._infos for task in tasks):
+            for task in tasks:
+                answer = await client.get_model_config(str(task), client_timeout=_WATCH_TIMEOUT_S)
+                text = answer.config.parameters[KEY].string_value
+                self._infos[task] = from_text(text)
+        self._found(url, None)
+
+    def _found(self, url: str, trouble: str | None) -> None:
+        self._troubles[url] = trouble
+        if trouble is None:
+            self._ready.set()
+        if self._observer is not None:
+            self._observer.endpoint_seen(url, ready=trouble is None)
+
+
+class _BatchCounts:
+    """The batches that one Triton ran, from its statistics, which count since its start."""
+
+    def __init__(self) -> None:
+        self._before: dict[tuple[Task, int], tuple[int, int]] | None = None
+
+    async def new(self, client: InferenceServerClient) -> list[tuple[Task, int, float]]:
+        """Model, size and mean seconds of each batch since the last call."""
+        answer = await client.get_inference_statistics(client_timeout=_WATCH_TIMEOUT_S)
+        now = {
+            (Task(model.name), batch.batch_size): (batch.compute_infer.count, batch.compute_infer.ns)
+            for model in answer.model_stats
+            if model.name in set(Task)
+            for batch in model.batch_stats
+        }
+        before, self._before = self._before, now
+        if before is None:  # what it did before we met it is not ours to count
+            return []
+        batches = []
+        for (task, size), (count, spent_ns) in now.items():
+            earlier, earlier_ns = before.get((task, size), (0, 0))
+            if count < earlier:  # it was started anew
+                earlier = earlier_ns = 0
+            if count > earlier:
+                seconds = (spent_ns - earlier_ns) / (count - earlier) / 1e9
+                batches += [(task, size, seconds)] * (count - earlier)
+        return batches
+
+
+def _target(urls: Sequence[str]) -> str:
+    """gRPC's name for one server, or for several addresses to take in turns."""
+    return urls[0] if len(urls) == 1 else f"ipv4:{','.join(urls)}"
+
+
+def _translated(task: Task, exc: InferenceServerException) -> EngineError:
+    words = f"{task}: {_words(exc)}"
+    match str(exc.status()).removeprefix("StatusCode."):
+        case "DEADLINE_EXCEEDED":
+            return DeadlineMissed(words)
+        case "NOT_FOUND":
+            return ModelNotLoaded(words)
+        # Triton's own refusals come as UNAVAILABLE too, as does a server that is not there.
+        case "UNAVAILABLE" if "maximum queue size" in words:
+            return EngineOverloaded(words)
+        case "UNAVAILABLE" if "timeout expired" in words.lower():
+            return DeadlineMissed(words)
+        case "UNAVAILABLE" | "CANCELLED":
+            return EngineUnavailable(words)
+        case _:
+            return ModelFailed(words)
+
+
+def _words(exc: Exception) -> str:
+    text = exc.message() if isinstance(exc, InferenceServerException) else str(exc)
+    return str(text)[:200]

@@ -1,0 +1,54 @@
+"""Model repositories for a real Triton in tests: the small networks, and models that do as they are told."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from inference.catalogue import find_models
+from inference.engine import Task
+from mediaserver.triton_repository import Flavour, write_repository
+
+_MODEL = """
+import time
+import numpy as np
+import triton_python_backend_utils as pb_utils
+
+class TritonPythonModel:
+    def execute(self, requests):
+        time.sleep({seconds})
+        if {fails}:
+            raise ValueError("out of order")
+        counts = [pb_utils.get_input_tensor_by_name(request, "frames").shape()[0] for request in requests]
+        heads = [np.zeros((count, 56, 320), np.float32) for count in counts]
+        return [pb_utils.InferenceResponse([pb_utils.Tensor.from_dlpack("head", head)]) for head in heads]
+"""
+
+
+def write_tiny_repository(directory: Path, models: Path, *, pose_seconds: float | None = None) -> Path:
+    """Detection and pose with the networks in ``models``; with ``pose_seconds`` a pose model that finds
+    nobody and takes that long for a batch of any size."""
+    files = {task: path for task, path in find_models(models).items() if task in (Task.DETECT, Task.POSE)}
+    write_repository(directory, files, Flavour.CPU)
+    if pose_seconds is not None:
+        _replace(directory, Task.POSE, _MODEL.format(seconds=pose_seconds, fails=False))
+        config = directory / Task.POSE / "config.pbtxt"
+        # What waits too long is a matter of each request's own deadline here.
+        config.write_text(re.sub(r"(default_timeout_microseconds:) \d+", r"\1 0", config.read_text()))
+    return directory
+
+
+def add_failing_model(directory: Path, models: Path) -> None:
+    """An OCR detector that loads, and fails whenever it is run."""
+    write_repository(directory, {Task.OCR_DET: find_models(models)[Task.OCR_DET]}, Flavour.CPU)
+    _replace(directory, Task.OCR_DET, _MODEL.format(seconds=0, fails=True))
+    config = directory / Task.OCR_DET / "config.pbtxt"
+    text = config.read_text()
+    start, end = text.index("model_warmup"), text.index("parameters")
+    config.write_text(text[:start] + text[end:])
+
+
+def _replace(directory: Path, task: Task, source: str) -> None:
+    version = directory / task / "1"
+    (version / "model.py").write_text(source)
+    (version / "model.onnx").unlink()
