@@ -29,6 +29,7 @@ steps = st.builds(
 )
 @given(st.lists(steps, min_size=1, max_size=25))
 @example([Step(0, Act.START), Step(5, Act.JOIN), Step(300, Act.SCHEDULE_LOST), Step(300, Act.FIRE_AGAIN)])
+@example([Step(0, Act.START), Step(5, Act.SCHEDULE_LOST)])
 @example([Step(0, Act.START), Step(5, Act.JOIN), Step(1, Act.HEARTBEATS_LOST), Step(35, Act.FIRE_AGAIN)])
 @example([Step(0, Act.CRASH), Step(0, Act.START), Step(1, Act.CRASH), Step(14, Act.THROTTLE)])
 @example([Step(0, Act.START), Step(5, Act.JOIN), Step(5, Act.SERVER_CUT_OFF), Step(2, Act.STOP)])
