@@ -11,11 +11,9 @@ from typing import Any
 import aiohttp
 import msgspec
 
-from inference.catalogue import find_models
-from inference.embedded import EmbeddedEngine
 from inference.engine import Engine
 from mediaserver.metrics import Metrics
-from mediaserver.serve import listening
+from mediaserver.serve import engine_loader, listening
 from mediaserver.server import MediaServer
 from mediaserver.settings import Settings
 from tests.waiting import eventually
@@ -39,16 +37,23 @@ class LiveServer:
 
 @contextlib.asynccontextmanager
 async def live_server(
-    models: Path, wrap: Callable[[Engine], Engine] = lambda engine: engine, **settings: Any
+    models: Path,
+    wrap: Callable[[Engine], Engine] = lambda engine: engine,
+    *,
+    wait_ready: bool = True,
+    **settings: Any,
 ) -> AsyncIterator[LiveServer]:
     """Ready when entered. ``wrap`` may put something around the engine; ``settings`` as in `Settings`."""
+    used = msgspec.structs.replace(Settings(port=0, models=models), **settings)
+    load = engine_loader(used)
 
     async def load_engine(metrics: Metrics) -> Engine:
-        return wrap(await EmbeddedEngine.open(find_models(models), observer=metrics))
+        return wrap(await load(metrics))
 
-    server = MediaServer(msgspec.structs.replace(Settings(port=0), **settings), load_engine)
+    server = MediaServer(used, load_engine)
     async with server.running(), listening(server) as (url, _):
-        await eventually(lambda: server.refusal() is None, 30)
+        if wait_ready:
+            await eventually(lambda: server.refusal() is None, 30)
         yield LiveServer(server, url)
 
 

@@ -1,0 +1,121 @@
+"""The whole server with a real Triton: there, not there, killed and started anew."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from pathlib import Path
+
+import aiohttp
+import numpy as np
+
+from inference.catalogue import find_models
+from inference.embedded import EmbeddedEngine
+from inference.engine import Task
+from inference.heads import decode_detections, decode_poses
+from inference.triton import TritonEngine
+from mediaserver.client import InferenceClient
+from mediaserver.triton_repository import Flavour, write_repository
+from mediaserver.triton_server import free_ports, triton_server
+from signaling.messages import PipelineConfig
+from tests.clips import truth
+from tests.frames import canvas_of, frames
+from tests.jpeg_client import jpeg_client
+from tests.live_server import live_server
+from tests.triton_models import write_tiny_repository
+from tests.waiting import eventually
+
+SESSIONS = 6
+
+
+async def test_a_session_begins_before_triton_and_finds_what_is_there(
+    triton_binary: Path, tiny_models: Path, clip: Path, tmp_path: Path
+) -> None:
+    """Triton is down at the start: nobody is let in, nothing ends. Then it comes, and a clip goes through."""
+    ports = free_ports()
+    write_tiny_repository(tmp_path, tiny_models)
+    url = f"127.0.0.1:{ports.grpc}"
+    async with live_server(tiny_models, wait_ready=False, engine="triton", triton_urls=(url,)) as live:
+        await eventually(lambda: url in (live.server.trouble or ""))
+        async with aiohttp.ClientSession() as http, http.get(f"{live.http_url}readyz") as response:
+            body = await response.json()
+        assert (response.status, body["state"], body["accepting"]) == (503, "loading", False)
+        assert f"Triton at {url}" in body["failure"]
+        async with triton_server(triton_binary, tmp_path, ports):
+            await eventually(lambda: live.server.refusal() is None)
+            async with InferenceClient(live.socket_url, pipeline=PipelineConfig(pose=True)) as client:
+                results = [result async for result in client.stream(clip)]
+    assert len(results) > 10
+    errors = []
+    for result in results:
+        moment = client.timeline.locate(result.frame)
+        found = {item.label: item for item in result.detections or []}
+        if moment is not None and "red" in found:
+            x, _, width, _ = truth(moment)["red"]
+            errors.append(abs(found["red"].box[0] + found["red"].box[2] / 2 - x - width / 2))
+    assert len(errors) > 5
+    assert np.median(errors) < 0.05
+
+
+async def test_sessions_outlive_a_triton_that_is_killed(
+    triton_binary: Path, tiny_models: Path, jpeg: bytes, tmp_path: Path
+) -> None:
+    ports = free_ports()
+    write_tiny_repository(tmp_path, tiny_models)
+    async with contextlib.AsyncExitStack() as stack:
+        triton = await stack.enter_async_context(triton_server(triton_binary, tmp_path, ports))
+        live = await stack.enter_async_context(
+            live_server(tiny_models, engine="triton", triton_urls=(triton.grpc,))
+        )
+        clients = [
+            await stack.enter_async_context(jpeg_client(live, jpeg, pose=False)) for _ in range(SESSIONS)
+        ]
+        await eventually(lambda: all(client.detecting for client in clients))
+
+        os.killpg(triton.process.pid, signal.SIGKILL)
+        await eventually(lambda: all(client.states == ["degraded"] for client in clients))
+        await eventually(lambda: not any(client.detecting for client in clients))
+        async with aiohttp.ClientSession() as http, http.get(f"{live.http_url}readyz") as response:
+            assert (response.status, (await response.json())["state"]) == (503, "degraded")
+        assert live.metric("model_errors_total", model="detect", error="EngineUnavailable") > 0
+        assert live.metric("endpoint_ready", endpoint=triton.grpc) == 0
+        async with jpeg_client(live, jpeg) as late:
+            await eventually(lambda: late.states == ["degraded"])
+
+        await stack.enter_async_context(triton_server(triton_binary, tmp_path, ports))
+        await eventually(lambda: all(client.states == ["degraded", "ready"] for client in clients))
+        await eventually(lambda: all(client.detecting for client in clients))
+        assert not any(client.closed for client in clients)
+        assert live.server.sessions >= SESSIONS
+
+
+async def test_real_models_give_the_same_from_both_engines(
+    triton_binary: Path, models_dir: Path, media_dir: Path, tmp_path: Path
+) -> None:
+    """On frames of each clip: the same objects and people, to a hundredth of a pixel."""
+    files = {task: path for task, path in find_models(models_dir).items() if task in (Task.DETECT, Task.POSE)}
+    write_repository(tmp_path, files, Flavour.CPU)
+    pictures = [
+        canvas_of(picture)
+        for name in ("people", "pose", "text")
+        for _, picture in frames(media_dir / f"{name}.mp4", every=15, until_s=1.0)
+    ]
+    async with contextlib.AsyncExitStack() as stack:
+        triton = await stack.enter_async_context(triton_server(triton_binary, tmp_path, free_ports()))
+        remote = await TritonEngine.open([triton.grpc], deadline_s=20)
+        stack.push_async_callback(remote.close)
+        local = await EmbeddedEngine.open(files)
+        stack.push_async_callback(local.close)
+        await remote.ready()
+        assert remote.models == local.models
+        seen = 0
+        for task, decode in ((Task.DETECT, decode_detections), (Task.POSE, decode_poses)):
+            for picture in pictures:
+                info = local.models[task]
+                expected = decode((await local.infer(task, picture[np.newaxis]))[0], info, 0.35)
+                found = decode((await remote.infer(task, picture[np.newaxis]))[0], info, 0.35)
+                seen += len(expected.scores)
+                np.testing.assert_allclose(found.boxes, expected.boxes, atol=0.01)
+                np.testing.assert_allclose(found.scores, expected.scores, atol=1e-4)
+        assert seen >= 8
