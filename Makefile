@@ -37,13 +37,15 @@ demo: $(INSTALLED)  ## the main job: a clip through a server, then a page to try
 test: $(INSTALLED) system  ## the whole suite; what cannot run here is skipped with its reason
 	$(PYTHON) -m pytest
 
-check: $(INSTALLED)  ## ruff, mypy --strict
+check: $(INSTALLED)  ## ruff, mypy --strict, and tsc on the page where node is there
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
+	@if command -v npx >/dev/null; then npx --yes --package typescript@7 tsc --project web/tsconfig.json; \
+	else echo "tsc skipped: no node here"; fi
 
-bench: $(INSTALLED)  ## the figures of docs/measurements.md
-	$(PYTHON) -m tests.bench
+bench: $(INSTALLED)  ## the figures of docs/measurements.md, about ten minutes
+	for part in path receive inference; do $(PYTHON) -m tests.bench_$$part || exit; done
 
 docs: $(INSTALLED)  ## regenerate what is generated: docs/protocol.md, docs/settings.md
 	$(PYTHON) -m signaling.protocol_document > docs/protocol.md
