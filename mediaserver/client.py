@@ -27,13 +27,12 @@ import aiohttp
 import av
 import cv2
 import numpy as np
-from aiortc import MediaStreamTrack
-from aiortc.mediastreams import MediaStreamError
 from msgspec import UNSET
 
 from mediaserver.client_errors import ClientError, Refused, Unreachable
 from mediaserver.client_link import Link
-from mediaserver.clip import ClipError, ClipPlayer
+from mediaserver.client_track import ClipTrack
+from mediaserver.clip import ClipPlayer
 from mediaserver.jpeg import with_capture_time
 from mediaserver.timeline import Timeline
 from signaling.messages import (
@@ -267,7 +266,12 @@ class InferenceClient:
         if self._channel is Channel.JPEG:
             await self._send_jpegs(link, player)
             return
-        track = _ClipTrack(player, self.stats, self.timeline)
+
+        def count(frame: av.VideoFrame) -> None:
+            link.hold_bitrate()
+            self._count_sent(player, frame, time.time() * 1000.0)
+
+        track = ClipTrack(player, count)
         await link.offer(track, self._result_channel)
         await track.played()
 
@@ -275,11 +279,14 @@ class InferenceClient:
         player.max_framerate = _JPEG_FRAMERATE
         while (frame := await player.next_frame()) is not None:
             captured_ms = time.time() * 1000.0
-            self.timeline.sent(captured_ms, frame.time)
             data = await asyncio.to_thread(_encode_jpeg, frame)
             await link.send_jpeg(with_capture_time(data, captured_ms))
-            self.stats.frames_sent += 1
-            self.stats.frames_skipped = player.skipped
+            self._count_sent(player, frame, captured_ms)
+
+    def _count_sent(self, player: ClipPlayer, frame: av.VideoFrame, captured_ms: float) -> None:
+        self.timeline.sent(captured_ms, frame.time)
+        self.stats.frames_sent += 1
+        self.stats.frames_skipped = player.skipped
 
     async def _last_results(self) -> None:
         """Waits for what is still under way: until nothing came for a while."""
@@ -303,43 +310,15 @@ class InferenceClient:
             case Error():
                 self._on_problem(message)
             case Rate() if self._player is not None:
-                self._player.max_framerate = message.max_framerate
-                if self._channel is not Channel.JPEG:
-                    self._player.scale_resolution_down_by = message.scale_resolution_down_by
+                self._obey(message, self._player)
 
-
-class _ClipTrack(MediaStreamTrack):
-    """The clip as a track. Made anew for each peer connection; the player goes on."""
-
-    kind = "video"
-
-    def __init__(self, player: ClipPlayer, stats: ClientStats, timeline: Timeline) -> None:
-        super().__init__()
-        self._timeline = timeline
-        self._player = player
-        self._stats = stats
-        self._played: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    async def recv(self) -> av.VideoFrame:
-        """The next frame, when it is due."""
-        try:
-            frame = await self._player.next_frame()
-        except ClipError as exc:
-            if not self._played.done():
-                self._played.set_exception(exc)
-            raise MediaStreamError from exc
-        if frame is None:
-            if not self._played.done():
-                self._played.set_result(None)
-            raise MediaStreamError
-        self._timeline.sent(time.time() * 1000.0, frame.time)
-        self._stats.frames_sent += 1
-        self._stats.frames_skipped = self._player.skipped
-        return frame
-
-    async def played(self) -> None:
-        """Returns when the clip has ended; raises `ClipError` when it cannot be decoded on."""
-        await self._played
+    def _obey(self, rate: Rate, player: ClipPlayer) -> None:
+        if self._channel is Channel.JPEG:
+            player.max_framerate = min(rate.max_framerate, _JPEG_FRAMERATE)
+            return
+        player.max_framerate = rate.max_framerate
+        player.scale_resolution_down_by = rate.scale_resolution_down_by
+        self._connected().limit_bitrate(rate.max_bitrate)
 
 
 def _encode_jpeg(frame: av.VideoFrame) -> bytes:

@@ -10,6 +10,7 @@ from typing import TypeVar
 import aiohttp
 from aiortc import MediaStreamTrack, RTCPeerConnection, RTCSessionDescription
 
+from mediaserver.client_bitrate import BitrateCap
 from mediaserver.client_errors import ClientError, Refused, Unreachable
 from mediaserver.client_relay import ice_configuration, relay_failure
 from mediaserver.peer_close import close_peer_connection
@@ -62,6 +63,7 @@ class Link:
         self._ice_servers: list[IceServer] = []
         self._socket: aiohttp.ClientWebSocketResponse | None = None
         self._peer: RTCPeerConnection | None = None
+        self._bitrate_cap: BitrateCap | None = None
         self._answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
     async def open(self, hello: Hello) -> Welcome:
@@ -109,7 +111,7 @@ class Link:
         """
         configuration = ice_configuration(self._ice_servers, relay_only=self._relay_only)
         peer = self._peer = RTCPeerConnection(configuration)
-        peer.addTransceiver(track, direction="sendonly")
+        self._bitrate_cap = BitrateCap(peer.addTransceiver(track, direction="sendonly").sender)
         if channel is ResultChannel.DATACHANNEL:
             results = peer.createDataChannel("results", ordered=False, maxRetransmits=0)
             results.on("message", self._on_data)
@@ -125,6 +127,16 @@ class Link:
                 await connected.wait()
         if peer.connectionState != "connected":
             raise Unreachable(f"{self._url}: no media path (UDP blocked?); --channel jpeg needs none")
+
+    def limit_bitrate(self, max_bitrate: int) -> None:
+        """The video takes no more bits per second than this, from the next frame on."""
+        if self._bitrate_cap is not None:
+            self._bitrate_cap.max_bitrate = max_bitrate
+
+    def hold_bitrate(self) -> None:
+        """Call before each frame; see `BitrateCap`."""
+        if self._bitrate_cap is not None:
+            self._bitrate_cap.hold()
 
     async def send(self, message: ClientMessage) -> None:
         """Sends a message; raises `Unreachable` when the socket is gone."""

@@ -120,3 +120,17 @@ async def test_two_clients_at_once_get_each_their_own(live: LiveServer, clip: Pa
         assert first.welcome.session != second.welcome.session
         both = await asyncio.gather(play(first, clip), play(second, clip))
     assert all(len(results) > 5 for results in both)
+
+
+async def test_six_clients_share_fairly(live: LiveServer, clip: Path) -> None:
+    counts: list[int] = []
+
+    async def one() -> None:
+        async with InferenceClient(live.socket_url) as client:
+            counts.append(len(await play(client, clip)))
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(6):
+            group.create_task(one())
+    assert min(counts) >= 5
+    assert min(counts) >= 0.4 * max(counts), counts

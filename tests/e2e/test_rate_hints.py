@@ -1,0 +1,27 @@
+"""The server asks for what it can use, and the client sends no more."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mediaserver.client import InferenceClient
+from signaling.messages import PipelineConfig
+from tests.clips import write_clip
+from tests.live_server import live_server
+from tests.slow_engine import SlowEngine
+
+
+async def test_a_client_of_a_slow_server_sends_less_and_smaller(tiny_models: Path, tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "long.mp4", seconds=7)
+    async with live_server(tiny_models, lambda engine: SlowEngine(engine, 0.15)) as live:
+        async with InferenceClient(live.socket_url, pipeline=PipelineConfig(pose=False)) as client:
+            sizes, sent_after_3_s = [], 0
+            async for result in client.stream(clip):
+                sizes.append((result.frame.width, result.frame.height))
+                if result.frame.pts_ms < 3500:
+                    sent_after_3_s = client.stats.frames_sent
+            sent_late = client.stats.frames_sent - sent_after_3_s
+    assert sizes[0] == (640, 480)
+    assert sizes[-1] == (320, 240)
+    # About 6.5 inferences a second: ten frames a second are asked for, of a camera that gives thirty.
+    assert sent_late < 3.5 * 20
