@@ -34,6 +34,8 @@ def from_text(text: str) -> ModelInfo:
         layout, placement = fields["layout"], fields["placement"]
         if (layout is None or placement is None) and task in (Task.DETECT, Task.POSE):
             raise ValueError(f"a model for the task {task} has a layout and a placement")
+        if (layout == HeadLayout.CTC_BEST) and task is not Task.OCR_REC:
+            raise ValueError(f"a model for the task {task} has no {layout} head")
         return ModelInfo(
             task,
             str(fields["name"]),

@@ -6,13 +6,12 @@ frame ─ resize ─▶ OCR_DET ─ text map ─▶ lines ─ cut, stack ─▶ 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from concurrent.futures import Executor
 from typing import cast
 
 import numpy as np
 
-from inference.engine import Engine, Task
+from inference.engine import Engine, HeadLayout, ModelInfo, Task
 from inference.ocr_geometry import cut_line, find_lines, resize_for_detector, stack_lines
 from inference.types import Floats, Image, Point, Text
 
@@ -30,7 +29,7 @@ async def read_text(engine: Engine, frame: Image, executor: Executor) -> tuple[T
     text_map = (await engine.infer(Task.OCR_DET, small[np.newaxis]))[0, 0]
     quads, lines = await loop.run_in_executor(executor, _cut_lines, frame, text_map)
 
-    characters = engine.models[Task.OCR_REC].labels
+    recogniser = engine.models[Task.OCR_REC]
     # Neighbours in length share a batch, so that little of it is padding.
     by_length = sorted(range(len(lines)), key=lambda index: lines[index].shape[1])
     texts: dict[int, Text] = {}
@@ -38,27 +37,31 @@ async def read_text(engine: Engine, frame: Image, executor: Executor) -> tuple[T
         members = by_length[start : start + MAX_BATCH]
         batch = await loop.run_in_executor(executor, stack_lines, [lines[index] for index in members])
         steps = await engine.infer(Task.OCR_REC, batch)
-        decoded = await loop.run_in_executor(executor, decode_ctc, steps, characters)
+        decoded = await loop.run_in_executor(executor, decode_ctc, steps, recogniser)
         for index, (text, score) in zip(members, decoded, strict=True):
             if score >= _MIN_SCORE:
                 texts[index] = Text(text, score, _points(quads[index]))
     return tuple(texts[index] for index in sorted(texts))
 
 
-def decode_ctc(steps: Floats, characters: Sequence[str]) -> list[tuple[str, float]]:
+def decode_ctc(steps: Floats, recogniser: ModelInfo) -> list[tuple[str, float]]:
     """Greedy CTC: the best class of each step, repeats merged, blanks (class 0) left out.
 
-    ``steps`` is float32 [lines, steps, characters] of probabilities. The score is the mean probability
-    of the steps that gave a character, 0 for a line without one.
+    ``steps`` is float32 [lines, steps, characters] of probabilities, or [lines, steps, 2] where the
+    recogniser's layout is `HeadLayout.CTC_BEST`. The score is the mean probability of the steps that gave a
+    character, 0 for a line without one.
     """
-    best = steps.argmax(axis=2)
-    probability = np.take_along_axis(steps, best[:, :, np.newaxis], axis=2)[:, :, 0]
+    if recogniser.layout is HeadLayout.CTC_BEST:
+        best, probability = steps[:, :, 0].astype(np.intp), steps[:, :, 1]
+    else:
+        best = steps.argmax(axis=2)
+        probability = np.take_along_axis(steps, best[:, :, np.newaxis], axis=2)[:, :, 0]
     new = np.ones(best.shape, np.bool_)
     new[:, 1:] = best[:, 1:] != best[:, :-1]
     kept = new & (best != 0)
     return [
         (
-            "".join(characters[index] for index in line[keep]),
+            "".join(recogniser.labels[index] for index in line[keep]),
             float(scores[keep].mean()) if keep.any() else 0.0,
         )
         for line, scores, keep in zip(best, probability, kept, strict=True)

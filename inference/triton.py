@@ -125,13 +125,13 @@ class TritonEngine:
             )
             head = result.as_numpy(OUTPUT)
         except InferenceServerException as exc:
-            raise _translated(task, exc) from exc
+            raise _translated(exc) from exc
         except ValueError as exc:
-            raise ModelFailed(f"{task}: Triton's answer cannot be read: {exc}") from exc
+            raise ModelFailed(f"Triton's answer cannot be read: {exc}") from exc
         finally:
             self._in_flight[task] -= 1
         if head is None or head.dtype != np.float32 or len(head) != len(images):
-            raise ModelFailed(f"{task}: Triton gave no head for each frame")
+            raise ModelFailed("Triton gave no head for each frame")
         return np.asarray(head, np.float32)
 
     # --- the watch ---
@@ -210,8 +210,8 @@ def _target(urls: Sequence[str]) -> str:
     return urls[0] if len(urls) == 1 else f"ipv4:{','.join(urls)}"
 
 
-def _translated(task: Task, exc: InferenceServerException) -> EngineError:
-    words = f"{task}: {_words(exc)}"
+def _translated(exc: InferenceServerException) -> EngineError:
+    words = _words(exc)
     match str(exc.status()).removeprefix("StatusCode."):
         case "DEADLINE_EXCEEDED":
             return DeadlineMissed(words)

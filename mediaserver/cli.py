@@ -57,7 +57,7 @@ _SERVE = (
     "environment variable in brackets or, under its name, in a TOML file; the command line wins."
 )
 _REPLAY = "Plays a recorded clip into a server over real WebRTC, in real time, and shows what comes back."
-_DEMO = "Starts a server with the embedded engine, plays a clip into it, prints a summary and keeps serving."
+_DEMO = "Starts a server, plays a clip into it, prints a summary and keeps serving."
 
 
 def _add_serve(parser: argparse.ArgumentParser) -> None:
@@ -140,6 +140,9 @@ def _run_replay(parsed: argparse.Namespace) -> int:
 
 def _add_demo(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("clip", type=Path, help="any video file that PyAV reads")
+    parser.add_argument(
+        "--engine", choices=("embedded", "triton"), default="embedded", help="default: %(default)s"
+    )
     parser.add_argument("--once", action="store_true", help="end after the summary")
     parser.set_defaults(run=_run_demo)
 
@@ -147,7 +150,7 @@ def _add_demo(parser: argparse.ArgumentParser) -> None:
 def _run_demo(parsed: argparse.Namespace) -> int:
     from mediaserver.demo import demo  # noqa: PLC0415
 
-    return asyncio.run(demo(parsed.clip, once=parsed.once, console=Console()))
+    return asyncio.run(demo(parsed.clip, engine=parsed.engine, once=parsed.once, console=Console()))
 
 
 def _stages(text: str) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import signal
 import tempfile
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -58,25 +59,30 @@ def _run_fetch(parsed: argparse.Namespace) -> int:
 def _run_start(parsed: argparse.Namespace) -> int:
     ports = TritonPorts(parsed.http_port, parsed.grpc_port, parsed.metrics_port)
     with tempfile.TemporaryDirectory(prefix="mediaserver-triton-") as folder:
-        _write(parsed, Path(folder), "cpu")
+        write_models(Path(folder), "cpu", _given(parsed))
         return asyncio.run(_serve(Path(folder), ports, Console()))
 
 
 def _run_repository(parsed: argparse.Namespace) -> int:
-    _write(parsed, parsed.directory, parsed.flavour)
+    write_models(parsed.directory, parsed.flavour, _given(parsed))
     Console().print(f"model repository: {parsed.directory}", soft_wrap=True)
     return 0
 
 
-def _write(parsed: argparse.Namespace, directory: Path, flavour: str) -> None:
+def _given(parsed: argparse.Namespace) -> dict[str, str]:
+    given = {key: getattr(parsed, key) for key in ("models", "detect_model", "pose_model")}
+    return {key: str(value) for key, value in given.items() if value is not None}
+
+
+def write_models(directory: Path, flavour: str, command_line: Mapping[str, str]) -> None:
+    """Writes a repository of the models that the settings name. Raises `SettingsError`."""
     from inference.catalogue import CatalogueError, find_models  # noqa: PLC0415 - --help needs no models
 
     try:
         from mediaserver.triton_repository import Flavour, write_repository  # noqa: PLC0415
     except ModuleNotFoundError as exc:
         raise missing_package(exc) from exc
-    given = {key: getattr(parsed, key) for key in ("models", "detect_model", "pose_model")}
-    settings = load(command_line={key: str(value) for key, value in given.items() if value is not None})
+    settings = load(command_line=command_line)
     try:
         files = find_models(settings.models, detect=settings.detect_model, pose=settings.pose_model)
         write_repository(directory, files, Flavour(flavour))

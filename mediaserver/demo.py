@@ -8,14 +8,17 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator
+import tempfile
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
 import aiohttp
 from rich.console import Console
 
+from mediaserver.cli_triton import write_models
 from mediaserver.client import ClientError
 from mediaserver.replay import ReplayRequest, replay, summary_table
+from mediaserver.triton_server import fetch, free_ports, triton_server
 
 _START_TIMEOUT_S = 120.0
 _STOP_TIMEOUT_S = 10.0
@@ -23,12 +26,17 @@ _FOR_OTHERS = ("MEDIASERVER_TOKEN_KEYS", "MEDIASERVER_ALLOWED_ORIGINS")
 """Settings that keep strangers out: on this machine they would keep out the demo itself."""
 
 
-async def demo(clip: Path, *, once: bool, console: Console) -> int:
-    """Runs the demo; returns the exit status.
+async def demo(clip: Path, *, engine: str, once: bool, console: Console) -> int:
+    """Runs the demo; returns the exit status. With the engine ``triton`` it starts a Triton of its own.
 
-    Raises `mediaserver.client.ClientError`, `mediaserver.clip.ClipError`.
+    Raises `mediaserver.client.ClientError`, `mediaserver.clip.ClipError`,
+    `mediaserver.triton_server.TritonServerError`, `mediaserver.settings.SettingsError`.
     """
-    async with _server(console) as (process, url):
+    async with contextlib.AsyncExitStack() as stack:
+        environment = {"MEDIASERVER_ENGINE": engine}
+        if engine == "triton":
+            environment["MEDIASERVER_TRITON_URLS"] = await stack.enter_async_context(_triton(console))
+        process, url = await stack.enter_async_context(_server(console, environment))
         request = ReplayRequest(
             clip, url.replace("http", "ws", 1) + "ws/inference", ("detect", "pose", "ocr")
         )
@@ -45,13 +53,29 @@ async def demo(clip: Path, *, once: bool, console: Console) -> int:
 
 
 @contextlib.asynccontextmanager
-async def _server(console: Console) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
+async def _triton(console: Console) -> AsyncIterator[str]:
+    """A Triton with the models of the settings, ready, and its address."""
+    with (
+        tempfile.TemporaryDirectory(prefix="mediaserver-triton-") as folder,
+        console.status("fetching and starting Triton") as status,
+    ):
+        await asyncio.to_thread(write_models, Path(folder), "cpu", {})
+        server = await asyncio.to_thread(fetch)
+        async with triton_server(server, Path(folder), free_ports()) as triton:
+            status.stop()
+            yield triton.grpc
+
+
+@contextlib.asynccontextmanager
+async def _server(
+    console: Console, environment: Mapping[str, str]
+) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
     """A server process, ready, and its address. A process of its own, so that figures are honest."""
     port = _free_port()
     url = f"http://127.0.0.1:{port}/"
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "mediaserver", "serve", "--host", "127.0.0.1", "--port", str(port)),
-        env=_environment(),
+        env={**_environment(), **environment},
     )
     try:
         with console.status("starting the server and loading models"):

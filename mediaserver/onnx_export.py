@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from onnx import ModelProto, TensorProto, ValueInfoProto, compose, helper, numpy
 from inference.catalogue import CatalogueError, NetworkFacts, describe
 from inference.description import INPUT, KEY, OUTPUT, to_text
 from inference.embedded import EmbeddedEngine
-from inference.engine import EngineError, Task
+from inference.engine import EngineError, HeadLayout, Task
 from inference.heads import decode_detections, decode_poses
 from inference.preprocess import PADDING, InputSpec
 from inference.types import FRAME_HEIGHT, FRAME_WIDTH, Floats, Image
@@ -78,6 +78,9 @@ def with_preprocessing(network: ModelProto, path: Path, task: Task) -> ModelProt
     model: ModelProto = compose.add_prefix(network, "network/")  # a copy, whose names are none of ours
     _free_batch(model)
     _prepend(model, spec, FRAME_SHAPES[task])
+    if task is Task.OCR_REC:
+        _append_best(model)
+        info = replace(info, layout=HeadLayout.CTC_BEST)
     _rename_output(model)
     helper.set_model_props(model, metadata | {KEY: to_text(info)})
     return model
@@ -236,6 +239,22 @@ def _prepend(model: ModelProto, spec: InputSpec, shape: tuple[int, int, int]) ->
     graph.node.extend([*nodes, *kept])
     dimensions = ["batch", *(length if length > 0 else None for length in shape)]
     entry.CopyFrom(helper.make_tensor_value_info(INPUT, TensorProto.UINT8, dimensions))
+
+
+def _append_best(model: ModelProto) -> None:
+    """Probabilities [n, steps, characters] → `HeadLayout.CTC_BEST`. Float32 holds every index exactly."""
+    head = model.graph.output[0]
+    names = [f"{KEY}/{name}" for name in ("best", "index", "probability", "pair")]
+    best, index, probability, pair = names
+    model.graph.node.extend(
+        [
+            helper.make_node("ArgMax", [head.name], [best], axis=2, keepdims=1),
+            helper.make_node("Cast", [best], [index], to=TensorProto.FLOAT),
+            helper.make_node("GatherElements", [head.name, best], [probability], axis=2),
+            helper.make_node("Concat", [index, probability], [pair], axis=2),
+        ]
+    )
+    head.CopyFrom(helper.make_tensor_value_info(pair, TensorProto.FLOAT, ["batch", None, 2]))
 
 
 def _rename_output(model: ModelProto) -> None:

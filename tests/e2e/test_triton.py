@@ -5,15 +5,18 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import aiohttp
 import numpy as np
+import pytest
 
 from inference.catalogue import find_models
 from inference.embedded import EmbeddedEngine
 from inference.engine import Task
 from inference.heads import decode_detections, decode_poses
+from inference.ocr import read_text
 from inference.triton import TritonEngine
 from mediaserver.client import InferenceClient
 from mediaserver.triton_repository import Flavour, write_repository
@@ -93,8 +96,8 @@ async def test_sessions_outlive_a_triton_that_is_killed(
 async def test_real_models_give_the_same_from_both_engines(
     triton_binary: Path, models_dir: Path, media_dir: Path, tmp_path: Path
 ) -> None:
-    """On frames of each clip: the same objects and people, to a hundredth of a pixel."""
-    files = {task: path for task, path in find_models(models_dir).items() if task in (Task.DETECT, Task.POSE)}
+    """On frames of each clip: the same objects and people, to a hundredth of a pixel, and the same text."""
+    files = find_models(models_dir)
     write_repository(tmp_path, files, Flavour.CPU)
     pictures = [
         canvas_of(picture)
@@ -108,14 +111,21 @@ async def test_real_models_give_the_same_from_both_engines(
         local = await EmbeddedEngine.open(files)
         stack.push_async_callback(local.close)
         await remote.ready()
-        assert remote.models == local.models
         seen = 0
         for task, decode in ((Task.DETECT, decode_detections), (Task.POSE, decode_poses)):
             for picture in pictures:
                 info = local.models[task]
+                assert remote.models[task] == info
                 expected = decode((await local.infer(task, picture[np.newaxis]))[0], info, 0.35)
                 found = decode((await remote.infer(task, picture[np.newaxis]))[0], info, 0.35)
                 seen += len(expected.scores)
                 np.testing.assert_allclose(found.boxes, expected.boxes, atol=0.01)
                 np.testing.assert_allclose(found.scores, expected.scores, atol=1e-4)
         assert seen >= 8
+        *_, (_, sign) = frames(media_dir / "text.mp4", every=75, until_s=3.0)
+        with ThreadPoolExecutor(1) as executor:
+            expected_texts = await read_text(local, sign, executor)
+            texts = await read_text(remote, sign, executor)
+        assert texts
+        assert [item.text for item in texts] == [item.text for item in expected_texts]
+        assert [item.score for item in texts] == pytest.approx([item.score for item in expected_texts])

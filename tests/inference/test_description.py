@@ -10,7 +10,7 @@ from inference.engine import HeadLayout, ModelInfo, Placement, Task
 DETECTOR = ModelInfo(
     Task.DETECT, "nano", ("person", "Käse"), HeadLayout.YOLOX, Placement(416, 416, 1.3, 0.0, 0.0)
 )
-READER = ModelInfo(Task.OCR_REC, "reader", ("", "\\", '"', "字"), None, None)
+READER = ModelInfo(Task.OCR_REC, "reader", ("", "\\", '"', "字"), HeadLayout.CTC_BEST, None)
 
 
 @pytest.mark.parametrize("info", [DETECTOR, READER], ids=["detector", "reader"])
@@ -27,6 +27,7 @@ def test_it_is_ascii_as_triton_wants_its_configuration() -> None:
     [
         ({"task": "segment"}, "'segment' is not a valid Task"),
         ({"layout": "yolo9000"}, "not a valid HeadLayout"),
+        ({"layout": "ctc-best"}, "has no ctc-best head"),
         ({"layout": None}, "has a layout and a placement"),
         ({"placement": {"width": 320}}, "lacks 'height'"),
         ({"placement": {"width": 0, "height": 1, "scale": 1, "left": 0, "top": 0}}, "no place"),

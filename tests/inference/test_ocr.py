@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -11,12 +12,12 @@ import pytest
 
 from inference.catalogue import find_models
 from inference.embedded import EmbeddedEngine
-from inference.engine import Engine, ModelNotLoaded, Task
+from inference.engine import Engine, HeadLayout, ModelInfo, ModelNotLoaded, Task
 from inference.ocr import decode_ctc, read_text
 from inference.types import Floats, Image
 from tests.frames import canvas_of, frames
 
-ALPHABET = ("", "a", "b", "c")
+READER = ModelInfo(Task.OCR_REC, "reader", ("", "a", "b", "c"), None, None)
 
 
 @pytest.fixture
@@ -37,7 +38,7 @@ async def ocr_engine(models_dir: Path) -> AsyncIterator[Engine]:
 
 def one_hot(*classes: int, probability: float = 0.9) -> Floats:
     """One line whose steps have these best classes."""
-    steps = np.full((1, len(classes), len(ALPHABET)), 0.01, np.float32)
+    steps = np.full((1, len(classes), len(READER.labels)), 0.01, np.float32)
     steps[0, np.arange(len(classes)), classes] = probability
     return steps
 
@@ -52,16 +53,22 @@ def one_hot(*classes: int, probability: float = 0.9) -> Floats:
     ],
 )
 def test_ctc_merges_repeats_and_drops_blanks(classes: tuple[int, ...], text: str) -> None:
-    assert decode_ctc(one_hot(*classes), ALPHABET) == [(text, pytest.approx(0.9))]
+    assert decode_ctc(one_hot(*classes), READER) == [(text, pytest.approx(0.9))]
 
 
 def test_ctc_of_blanks_only_is_an_empty_text_with_score_0() -> None:
-    assert decode_ctc(one_hot(0, 0, 0), ALPHABET) == [("", 0.0)]
+    assert decode_ctc(one_hot(0, 0, 0), READER) == [("", 0.0)]
 
 
 def test_ctc_score_is_the_mean_over_characters_not_over_blanks() -> None:
     steps = np.concatenate((one_hot(1, probability=0.6), one_hot(0, probability=0.99), one_hot(2)), axis=1)
-    assert decode_ctc(steps, ALPHABET) == [("ab", pytest.approx(0.75))]
+    assert decode_ctc(steps, READER) == [("ab", pytest.approx(0.75))]
+
+
+def test_the_best_classes_alone_are_enough() -> None:
+    steps = np.array([[(1, 0.6), (1, 0.5), (0, 0.99), (2, 0.9)]], np.float32)
+    best_only = replace(READER, layout=HeadLayout.CTC_BEST)
+    assert decode_ctc(steps, best_only) == [("ab", pytest.approx(0.75))]
 
 
 # --- with the real models -----------------------------------------------------------------------------

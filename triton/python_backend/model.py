@@ -11,6 +11,9 @@ import numpy as np
 import onnxruntime
 import triton_python_backend_utils as pb_utils
 
+_NICENESS = 5
+"""Yields to what takes frames in and hands results out, where that runs on the same machine."""
+
 
 class TritonPythonModel:
     """One instance of one model."""
@@ -18,10 +21,13 @@ class TritonPythonModel:
     def initialize(self, args):
         """Loads the network; an error here makes Triton call the model unavailable."""
         options = onnxruntime.SessionOptions()
-        # Detection and pose run side by side; threads that spin would take the processor from each other.
-        options.intra_op_num_threads = max(1, len(os.sched_getaffinity(0)) // 2)
+        # Detection and pose run side by side, and OCR must not make them wait; threads that spin would take
+        # the processor from each other.
+        is_ocr = args["model_name"].startswith("ocr_")
+        options.intra_op_num_threads = 1 if is_ocr else max(1, len(os.sched_getaffinity(0)) // 2)
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.enable_mem_pattern = False
+        os.nice(_NICENESS)
         folder = Path(args["model_repository"]) / args["model_version"]
         self._session = onnxruntime.InferenceSession(
             str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"]
