@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator, Mapping
 
 import numpy as np
@@ -15,6 +16,7 @@ from inference.types import FRAME_HEIGHT, FRAME_WIDTH, Floats
 from mediaserver.app import create_app
 from mediaserver.metrics import Metrics
 from mediaserver.server import LoadEngine, MediaServer, Readiness
+from mediaserver.setting_types import TokenKeys
 from mediaserver.settings import Settings
 
 
@@ -39,6 +41,11 @@ async def serving(
             await server.drain()
         finally:
             await runner.cleanup()
+
+
+def token_keys(keys: Mapping[str, str]) -> TokenKeys:
+    """For the setting of that name: key id → secret."""
+    return TokenKeys(json.dumps(keys))
 
 
 class RedThingDetector:

@@ -1,83 +1,171 @@
-"""Start with a GPU machine that is off: page, server and the real functions over a simulated AWS."""
+"""Start with a GPU machine that is off: a site, a media server, and the real functions over moto."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import re
-import sys
+import socket
 from collections.abc import AsyncIterator
-from pathlib import Path
+from dataclasses import dataclass, replace
+from datetime import timedelta
 
 import aiohttp
 import pytest
 
-from tests.web.browser import Page, chromium, expect
-from tests.web.server import RedThingDetector, loading, serving
+pytest.importorskip("moto", reason="the functions are tested over moto: pip install -e .[test]")
 
-pytest.importorskip("moto", reason="moto is not installed")
+from moto import mock_aws
+
+from lambdas.dev.api import Api, Clock
+from lambdas.dev.cloud import Cloud, settings
+from lambdas.tokens import Audience, mint
+from mediaserver.client import InferenceClient
+from mediaserver.setting_types import HttpUrl, Origin
+from tests.web.browser import Page, expect
+from tests.web.server import RedThingDetector, loading, never_loads, serving, token_keys
+
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
+KEYS = {"k1": "a key of more than 32 bytes, say 36"}
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """A site, whose page knows the API; the API; a media server on another port, which lets that page in."""
+
+    site: str
+    api: str
+    media: str
+    cloud: Cloud
+    media_server: contextlib.AsyncExitStack
+    """To be closed to take the media server away."""
+
+    @staticmethod
+    def token(audience: Audience, life: timedelta = timedelta(days=1)) -> str:
+        return mint(KEYS, audience, "ada", Clock()(), life)
+
+    async def advance(self, minutes: int) -> None:
+        async with aiohttp.ClientSession() as client:
+            async with client.post(f"{self.api}/dev/advance?minutes={minutes}") as response:
+                assert response.status == 200
+
 
 @contextlib.asynccontextmanager
-async def _api(server: str) -> AsyncIterator[tuple[str, str]]:
-    """Address and access key of the functions, in a process of their own."""
-    command = (sys.executable, "-m", "lambdas.dev", "--server", server, "--port", "0")
-    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
-    try:
-        assert process.stdout is not None
-        lines = [(await process.stdout.readline()).decode().split() for _ in range(2)]
-        yield lines[0][1], lines[1][1]
-    finally:
-        process.terminate()
-        await process.wait()
+async def deployed(
+    *, media_keys: dict[str, str] = KEYS, token_life: timedelta = timedelta(minutes=15)
+) -> AsyncIterator[Deployment]:
+    """With its machine off. ``token_life`` is that of the tokens that ``start`` gives."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        api_port = free.getsockname()[1]
+    async with contextlib.AsyncExitStack() as stack:
+        stack.enter_context(mock_aws())
+        api_url = HttpUrl(f"http://127.0.0.1:{api_port}")
+        site = await stack.enter_async_context(serving(never_loads, wait_ready=False, lifecycle_api=api_url))
+        media_server = await stack.enter_async_context(contextlib.AsyncExitStack())
+        media = await media_server.enter_async_context(
+            serving(
+                loading(RedThingDetector()),
+                token_keys=token_keys(media_keys),
+                allowed_origins=(Origin(site.rstrip("/")),),
+            )
+        )
+        clock = Clock()
+        cloud = Cloud(replace(settings(media.rstrip("/")), token_life=token_life), KEYS, clock)
+        api = Api(cloud, clock, api_port)
+        stack.push_async_callback(asyncio.to_thread, api.close)
+        yield Deployment(site, api.url, media, cloud, media_server)
 
 
-async def _advance(api: str, minutes: int) -> None:
-    async with aiohttp.ClientSession() as client, client.post(f"{api}/dev/advance?minutes={minutes}"):
-        pass
+async def _enter_key(page: Page, key: str) -> None:
+    await expect(page.locator("#cover-title")).to_have_text("The server asks for a valid access key")
+    field = page.get_by_label("Access key")
+    await expect(field).to_be_focused()
+    await expect(field).to_have_value("")
+    await page.keyboard.insert_text(key)
+    await page.keyboard.press("Enter")
 
 
-async def _open(page: Page, address: str, api: str) -> None:
-    await page.route("**/config.json", lambda route: route.fulfill(json={"api": api}))
-    await page.goto(address)
+async def _start(page: Page, deployment: Deployment) -> None:
+    """From a machine that is off to one that has booted."""
+    await page.goto(deployment.site)
     await page.get_by_role("button", name="Start", exact=True).click()
+    await _enter_key(page, deployment.token(Audience.API))
+    await expect(page.locator("#state")).to_have_text("Waiting for the GPU")
+    await expect(page.locator("#cover-advice")).to_contain_text("The GPU machine is starting.")
+    await deployment.advance(minutes=1)
 
 
-@contextlib.asynccontextmanager
-async def _started(red_clip: Path) -> AsyncIterator[tuple[Page, str, contextlib.AsyncExitStack]]:
-    """A page that is live on a machine which was off; the API; and what to close to take the server away."""
-    async with contextlib.AsyncExitStack() as server, chromium(clip=red_clip) as browser:
-        address = await server.enter_async_context(serving(loading(RedThingDetector())))
-        async with _api(address) as (api, key):
-            # The test stands in for the deployment, whose policy names the API's address.
-            context = await browser.new_context(permissions=["camera"], bypass_csp=True)
-            page = await context.new_page()
-            await _open(page, address, api)
-            await expect(page.locator("#cover-title")).to_have_text("The server asks for a valid access key")
-            await page.get_by_label("Access key").fill(key)
-            await page.keyboard.press("Enter")
-            await expect(page.locator("#state")).to_have_text("Waiting for the GPU")
-            await expect(page.locator("#cover-advice")).to_contain_text("The GPU machine is starting.")
-            await _advance(api, 1)
-            await expect(page.locator("#state")).to_have_text("Live", timeout=10_000)
-            yield page, api, server
+async def _live(page: Page) -> None:
+    await expect(page.locator("#state")).to_have_text("Live", timeout=15_000)
 
 
-async def test_from_off_to_live_with_a_countdown(red_clip: Path) -> None:
-    async with _started(red_clip) as (page, _, _):
+async def _stop_the_machine_too(page: Page) -> None:
+    await page.get_by_role("button", name="Stop").click()
+    await page.get_by_role("button", name="The machine too").click()
+
+
+async def test_from_off_to_live_to_off(page: Page) -> None:
+    async with deployed() as deployment:
+        await _start(page, deployment)
+        await _live(page)
         await expect(page.locator("#countdown")).to_have_text(re.compile(r"stops in 1[34]:\d\d"))
         await page.get_by_role("button", name="Keep alive").click()
         await expect(page.locator("#countdown")).to_have_text(re.compile(r"stops in 1[45]:\d\d"))
-        await page.get_by_role("button", name="Stop").click()
-        await page.get_by_role("button", name="Only my session").click()
+        await _stop_the_machine_too(page)
         await expect(page.locator("#state")).to_have_text("Ready")
+        await expect(page.locator("#lease")).to_be_hidden()
+        assert deployment.cloud.state == "stopping"
 
 
-async def test_a_machine_stopped_by_its_schedule_is_told(red_clip: Path) -> None:
-    async with _started(red_clip) as (page, api, server):
-        await _advance(api, 8 * 60 + 1)  # past the maximum, when it stops in any case
-        await server.aclose()
+async def test_a_machine_that_others_use_is_not_stopped(page: Page) -> None:
+    async with deployed() as deployment:
+        await _start(page, deployment)
+        await _live(page)
+        socket_url = deployment.media.replace("http", "ws") + "ws/inference"
+        async with InferenceClient(socket_url, token=deployment.token(Audience.SESSION)):
+            await _stop_the_machine_too(page)
+            await expect(page.locator("#cover-title")).to_have_text("The GPU machine runs on")
+            await expect(page.locator("#cover-advice")).to_contain_text("Someone is using the machine.")
+        assert deployment.cloud.state == "running"
+
+
+async def test_a_key_of_the_past_is_asked_for_again(page: Page) -> None:
+    async with deployed() as deployment:
+        await page.goto(deployment.site)
+        await page.get_by_role("button", name="Start", exact=True).click()
+        await _enter_key(page, deployment.token(Audience.API, timedelta(minutes=-1)))
+        await _enter_key(page, deployment.token(Audience.API))
+        await expect(page.locator("#state")).to_have_text("Waiting for the GPU")
+
+
+async def test_a_token_that_is_too_old_is_asked_for_anew(page: Page) -> None:
+    # By the media server's clock the first token has expired, as after a boot that takes longer than it
+    # lives. The second is of a minute later, and good.
+    async with deployed(token_life=timedelta(seconds=-20)) as deployment:
+        await _start(page, deployment)
+        await _live(page)
+        await page.locator("details").evaluate("details => { details.open = true }")
+        await expect(page.locator("#diagnostics")).to_contain_text(
+            re.compile("connecting.*starting_gpu.*connecting.*live", re.DOTALL)
+        )
+
+
+async def test_server_and_functions_with_different_keys(page: Page) -> None:
+    async with deployed(media_keys={"k1": "a key that the functions do not know"}) as deployment:
+        await _start(page, deployment)
+        await expect(page.locator("#cover-title")).to_have_text(
+            "The server refuses the token of its service", timeout=15_000
+        )
+        await expect(page.get_by_label("Access key")).to_be_hidden()
+
+
+async def test_a_machine_stopped_by_its_schedule_is_told(page: Page) -> None:
+    async with deployed() as deployment:
+        await _start(page, deployment)
+        await _live(page)
+        await deployment.advance(minutes=8 * 60 + 1)  # past the maximum, when it stops in any case
+        await deployment.media_server.aclose()
         await expect(page.locator("#cover-title")).to_have_text(
             "The GPU machine was stopped by its schedule", timeout=10_000
         )
@@ -85,7 +173,8 @@ async def test_a_machine_stopped_by_its_schedule_is_told(red_clip: Path) -> None
 
 
 async def test_the_service_is_away(page: Page) -> None:
-    async with serving(loading(RedThingDetector())) as address:
-        await _open(page, address, "http://127.0.0.1:9")
+    async with serving(never_loads, wait_ready=False, lifecycle_api=HttpUrl("http://127.0.0.1:9")) as site:
+        await page.goto(site)
+        await page.get_by_role("button", name="Start", exact=True).click()
         title = page.locator("#cover-title")
         await expect(title).to_have_text("The service that starts the GPU cannot be reached")

@@ -148,12 +148,13 @@ export class InferenceClient extends EventTarget {
     this.#wake();
   }
 
-  /** Ends the session; idempotent. */
-  close() {
+  /** Ends the session; resolves when the server has let go of it. Idempotent. */
+  async close() {
     if (this.#state === ClientState.ENDED) return;
+    const connection = this.#connection;
     this.#become(ClientState.ENDED, null, null);
-    this.#connection?.close();
     this.#wake();
+    await connection?.close();
   }
 
   async #run() {

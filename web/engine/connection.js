@@ -81,11 +81,16 @@ export class Connection {
     if (this.socket.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify(message));
   }
 
-  /** Says `bye` and ends. */
-  close() {
+  /**
+   * Says `bye` and ends. Resolves when the socket is closed: a server that is there answers the closing
+   * (RFC 6455, 7.1.2) when it has let go of the session; the browser does not wait long for one that is not.
+   */
+  async close() {
     this.send({ type: "bye" });
+    const closed = new Promise((resolve) => this.socket.addEventListener("close", resolve, { once: true }));
     this.socket.close(CLOSE_CODE_NORMAL);
     this.#end(FailureCode.CONNECTION_LOST, "closed here", null);
+    if (this.socket.readyState !== WebSocket.CLOSED) await closed;
   }
 
   /** @param {unknown} data */

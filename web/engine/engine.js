@@ -67,7 +67,7 @@ class Engine {
   receive(message) {
     switch (message.type) {
       case "stop":
-        this.close();
+        this.#stop();
         return;
       case "configure":
         this.#client.configure(message.pipeline);
@@ -83,18 +83,25 @@ class Engine {
     }
   }
 
-  close() {
+  /** @returns {Promise<void>} Resolves when the server has let go of the session. */
+  async close() {
     clearInterval(this.#timer);
-    this.#client.close();
     this.#overlay.close();
     this.#source.close();
     video.srcObject = null;
+    await this.#client.close();
+  }
+
+  async #stop() {
+    await this.close();
+    tell({ type: "state", state: ClientState.ENDED, code: null, detail: "", retryInMs: null });
   }
 
   #follow() {
     const client = this.#client;
     on(client, "state", (/** @type {import("./client.js").StateDetail} */ { state, end, retryInMs }) => {
-      if (state === ClientState.IDLE) return;
+      const closedHere = state === ClientState.ENDED && end === null; // `#stop` tells when it is done
+      if (state === ClientState.IDLE || closedHere) return;
       tell({ type: "state", state, code: end?.code ?? null, detail: end?.detail ?? "", retryInMs });
     });
     on(client, "welcome", (/** @type {import("../shared/wire.js").Welcome} */ { session, models }) => {

@@ -22,6 +22,7 @@ export const FailureCode = Object.freeze({
   SERVER_ERROR: "server_error",
   CONNECTION_LOST: "connection_lost",
   UNAUTHORIZED: "unauthorized",
+  TOKEN_REFUSED: "token_refused",
   REPLACED: "replaced",
   PROTOCOL_ERROR: "protocol_error",
   // The GPU machine

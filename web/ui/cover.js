@@ -17,7 +17,7 @@ const START_WORDS = {
   sample: "Play the sample",
 };
 
-/** @type {Set<string>} */
+/** @type {Set<string>} Of these the service that runs the GPU machine tells in words for people. */
 const OF_MACHINE = new Set([FailureCode.GPU_FAILED, FailureCode.GPU_RUNS_ON]);
 
 const BRIDGED_WORDS = "UDP is blocked here: single pictures go over the WebSocket, fewer a second.";
@@ -67,24 +67,14 @@ export class Cover {
         this.#write(this.#invitation.title, this.#invitation.advice, START_WORDS[this.#source] ?? START_WORDS.camera);
         return;
       case PageState.FAILED: {
-        const { title, advice, button } = failureWords(reason?.code ?? "");
-        this.#write(title, this.#isOfMachine(reason) ? reason.detail : advice, button ?? "Try again");
+        const { title, button } = failureWords(reason?.code ?? "");
+        this.#write(title, adviceWords(reason), button ?? "Try again");
         this.#keyForm.hidden = reason?.code !== FailureCode.UNAUTHORIZED;
         return;
       }
       default:
         this.#write(STATE_WORDS[state], this.#waitingWords(reason), null);
     }
-  }
-
-  /**
-   * The service that runs the GPU machine sends words for people.
-   *
-   * @param {import("./state.js").Reason | null} reason
-   * @returns {reason is import("./state.js").Reason}
-   */
-  #isOfMachine(reason) {
-    return reason !== null && reason.detail !== "" && OF_MACHINE.has(reason.code);
   }
 
   /** @param {import("./state.js").Reason | null} reason */
@@ -113,6 +103,15 @@ export class Cover {
     this.#retry.hidden = !reconnecting;
     setText(this.#toastWords, reconnecting ? retryWords(reason) : bridged ? BRIDGED_WORDS : "");
   }
+}
+
+/** @param {import("./state.js").Reason | null} reason */
+function adviceWords(reason) {
+  const { code = "", detail = "" } = reason ?? {};
+  const { advice } = failureWords(code);
+  if (detail === "") return advice;
+  if (code === FailureCode.UNAUTHORIZED) return `${detail[0].toUpperCase()}${detail.slice(1)}. ${advice}`;
+  return OF_MACHINE.has(code) ? detail : advice;
 }
 
 /** @param {import("./state.js").Reason | null} reason */

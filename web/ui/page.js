@@ -4,6 +4,7 @@
  * @module
  */
 
+import { FailureCode } from "../shared/failure.js";
 import { Transport } from "../shared/transport.js";
 import { Cover } from "./cover.js";
 import { Diagnostics } from "./diagnostics.js";
@@ -145,7 +146,7 @@ class Page {
     }
     sessionStorage.setItem(KEY, this.#key.value);
     this.#log.clear();
-    this.#control.start({ source, pipeline: this.#pipeline(), view: this.#view() });
+    this.#control.start(() => ({ source, pipeline: this.#pipeline(), view: this.#view() }));
   }
 
   #chooseSource() {
@@ -236,18 +237,26 @@ class Page {
   }
 
   #showState() {
-    const { state } = this.#machine;
+    const { state, reason } = this.#machine;
     const running = this.#isRunning();
     document.body.dataset.state = state;
     element("state", HTMLElement).textContent = STATE_WORDS[state];
     this.#startStop.textContent = running ? "Stop" : "Start";
     this.#startStop.classList.toggle("danger", running);
     this.#startStop.disabled = state === PageState.STOPPING;
+    if (state === PageState.FAILED && reason?.code === FailureCode.UNAUTHORIZED) this.#forgetKey();
     if (!running) {
       this.#gauges.clear();
       this.#readNow.disabled = true;
       this.#showTransport(Transport.NONE);
     }
+  }
+
+  /** It opens nothing; the cover asks for another. */
+  #forgetKey() {
+    sessionStorage.removeItem(KEY);
+    this.#key.value = "";
+    this.#key.focus();
   }
 
   /** @param {import("../shared/transport.js").TransportValue} transport */

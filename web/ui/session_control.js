@@ -8,8 +8,8 @@ import { Failure, FailureCode } from "../shared/failure.js";
 import { PageState } from "./state.js";
 
 const STATUS_INTERVAL_MS = 30_000;
-/** An engine that is asked to stop says so at once, unless it still waits for the camera. */
-const STOP_TIMEOUT_MS = 1000;
+/** An engine has stopped when the server has let go of its session; one that waits for the camera never says so. */
+const STOP_TIMEOUT_MS = 2000;
 
 /**
  * @typedef {import("../shared/bridge.js").EngineMessage} EngineMessage
@@ -25,6 +25,12 @@ export class SessionControl extends EventTarget {
   #abort = new AbortController();
   #stopTimer = 0;
   #asking = false;
+  /** @type {() => Wishes} */
+  #wishes = () => {
+    throw new Error("not started");
+  };
+  /** The token of this try was asked for because the last one was refused. */
+  #renewed = false;
 
   /** @type {number | null} When the GPU machine stops by itself, Unix ms. */
   stopsAt = null;
@@ -48,20 +54,12 @@ export class SessionControl extends EventTarget {
     setInterval(() => this.#refreshLease(), STATUS_INTERVAL_MS);
   }
 
-  /** @param {Wishes} wishes */
-  async start(wishes) {
-    let address = location.href;
-    let token = this.#key() || null;
-    if (this.#lifecycle !== null) {
-      if (!this.#machine.send("startGpu")) return;
-      const status = await this.#startMachine(this.#lifecycle);
-      if (status === null) return;
-      address = status.address;
-      token = status.token ?? null;
-    }
-    if (!this.#machine.send("connect")) return;
-    const url = new URL("/ws/inference", address).href.replace(/^http/, "ws");
-    this.#engine.start({ type: "start", url, token, ...wishes });
+  /** @param {() => Wishes} wishes Asked when it comes to that: a machine takes minutes to boot. */
+  start(wishes) {
+    this.#wishes = wishes;
+    this.#renewed = false;
+    if (this.#lifecycle === null) this.#connect(location.href, this.#key() || null);
+    else if (this.#machine.send("startGpu")) this.#connectToMachine(this.#lifecycle);
   }
 
   /** Ends the session; the GPU machine runs on until its time is up. */
@@ -94,8 +92,15 @@ export class SessionControl extends EventTarget {
     }
   }
 
+  /** @param {string} address @param {string | null} token */
+  #connect(address, token) {
+    if (!this.#machine.send("connect")) return;
+    const url = new URL("/ws/inference", address).href.replace(/^http/, "ws");
+    this.#engine.start({ type: "start", url, token, ...this.#wishes() });
+  }
+
   /** @param {import("./lifecycle.js").Lifecycle} lifecycle */
-  async #startMachine(lifecycle) {
+  async #connectToMachine(lifecycle) {
     this.#abort = new AbortController();
     const { signal } = this.#abort;
     try {
@@ -104,10 +109,24 @@ export class SessionControl extends EventTarget {
         this.#machine.send("gpuAccepted", { code: "", detail: message, retryAt });
       }, signal);
       this.#lease(status);
-      return status;
+      this.#connect(status.address, status.token ?? null);
     } catch (error) {
       if (!signal.aborted) this.#failWith(error);
-      return null;
+    }
+  }
+
+  /**
+   * A token of the service lives for minutes. A session that outlived its own and was lost for good, or a machine
+   * that took long to boot, needs a new one; if that is refused too, no further one helps.
+   *
+   * @param {import("./lifecycle.js").Lifecycle} lifecycle
+   * @param {string} detail
+   */
+  #renewToken(lifecycle, detail) {
+    if (this.#renewed) this.#fail(FailureCode.TOKEN_REFUSED, detail);
+    else if (this.#machine.send("renew")) {
+      this.#renewed = true;
+      this.#connectToMachine(lifecycle);
     }
   }
 
@@ -128,11 +147,14 @@ export class SessionControl extends EventTarget {
   /** @param {import("../shared/bridge.js").EngineState} message */
   #follow({ state, code, detail, retryInMs }) {
     if (state === "live") {
+      this.#renewed = false;
       this.#machine.send("live");
     } else if (state === "reconnecting") {
       const retryAt = performance.now() + (retryInMs ?? 0);
       this.#machine.send("lost", { code: code ?? FailureCode.CONNECTION_LOST, detail, retryAt });
       this.#refreshLease();
+    } else if (code === FailureCode.UNAUTHORIZED && this.#lifecycle !== null) {
+      this.#renewToken(this.#lifecycle, detail);
     } else if (state === "ended" && code !== null) {
       this.#fail(code, detail);
     } else if (state === "ended") {

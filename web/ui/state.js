@@ -17,7 +17,8 @@ export const PageState = Object.freeze({
 
 /** @typedef {typeof PageState[keyof typeof PageState]} PageStateValue */
 
-/** @typedef {"startGpu" | "gpuAccepted" | "connect" | "live" | "lost" | "stop" | "stopped" | "fail" | "refused"} PageEvent */
+/** @typedef {"startGpu" | "gpuAccepted" | "connect" | "live" | "lost" | "renew" | "stop" | "stopped" | "fail"
+ *   | "refused"} PageEvent */
 
 /** What may happen to any run in progress. */
 const RUNNING = /** @type {const} */ ({ stop: "stopping", fail: "failed" });
@@ -33,11 +34,11 @@ const TRANSITIONS = {
   // the machine was asked for -> it boots and loads (each `gpuAccepted` with newer words), or is ready already
   starting_gpu: { ...RUNNING, gpuAccepted: "waiting", connect: "connecting" },
   waiting: { ...RUNNING, gpuAccepted: "waiting", connect: "connecting" },
-  // camera, socket, media -> frames flow, or the server is to be tried again
-  connecting: { ...RUNNING, live: "live", lost: "reconnecting" },
+  // camera, socket, media -> frames flow, or the server is to be tried again; or its token was too old
+  connecting: { ...RUNNING, live: "live", lost: "reconnecting", renew: "starting_gpu" },
   live: { ...RUNNING, lost: "reconnecting" },
   // the engine tries again by itself; each failed try is another `lost` with its own reason
-  reconnecting: { ...RUNNING, live: "live", lost: "reconnecting" },
+  reconnecting: { ...RUNNING, live: "live", lost: "reconnecting", renew: "starting_gpu" },
   stopping: { stopped: "idle", fail: "failed" },
   // says why and what to do; trying again is a new start
   failed: { startGpu: "starting_gpu", connect: "connecting" },

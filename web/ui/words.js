@@ -108,7 +108,13 @@ export const FAILURE_WORDS = {
   },
   [FailureCode.UNAUTHORIZED]: {
     title: "The server asks for a valid access key",
-    advice: "The key is missing, wrong or expired. Enter the one you were given.",
+    advice: "Enter the one you were given, or ask for a new one.",
+    button: "Try again",
+  },
+  [FailureCode.TOKEN_REFUSED]: {
+    title: "The server refuses the token of its service",
+    advice:
+      "Your key is good, but server and service do not have the same keys. Tell the operator, who can set that right.",
     button: "Try again",
   },
   [FailureCode.REPLACED]: {
