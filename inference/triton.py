@@ -7,6 +7,7 @@ Triton serves models named as `inference.engine.Task`, which take ``frames``, gi
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
@@ -46,6 +47,8 @@ _CHANNEL = (
     ("grpc.min_reconnect_backoff_ms", 500),
     ("grpc.max_reconnect_backoff_ms", 1000),
 )
+
+logger = logging.getLogger(__name__)
 
 
 class TritonEngine:
@@ -164,11 +167,18 @@ class TritonEngine:
         if self._troubles[url] is not None or any(task not in self._infos for task in tasks):
             for task in tasks:
                 answer = await client.get_model_config(str(task), client_timeout=_WATCH_TIMEOUT_S)
-                text = answer.config.parameters[KEY].string_value
-                self._infos[task] = from_text(text)
+                try:
+                    self._infos[task] = from_text(answer.config.parameters[KEY].string_value)
+                except BadDescription as exc:
+                    raise BadDescription(f"model {task}: {exc}") from exc
         self._found(url, None)
 
     def _found(self, url: str, trouble: str | None) -> None:
+        before = self._troubles[url]
+        if trouble is None and before is not None:
+            logger.info("Triton at %s is ready", url)
+        elif trouble is not None and before is None:
+            logger.warning("%s", trouble)
         self._troubles[url] = trouble
         if trouble is None:
             self._ready.set()
