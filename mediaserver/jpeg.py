@@ -12,9 +12,14 @@ import numpy as np
 _MAX_SIDE = 4096
 _SOI, _EOI = b"\xff\xd8", b"\xff\xd9"
 _COM = 0xFE
-_STANDALONE = frozenset({0x01, *range(0xD0, 0xD8)})
+_SEGMENT_START = re.compile(rb"\xff++(.)(..)", re.DOTALL)
+"""Marker, with fill bytes before it, and length."""
 _SOF = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _SOS = 0xDA
+_MAX_SEGMENTS = 256
+"""Before the first scan. They are walked on the event loop; browsers and cameras write about ten."""
+_MAX_SCANS = 16
+"""Each goes over the whole picture, however few bytes it has. Browsers write one, progressive ones ten."""
 _CAPTURE_TIME = re.compile(rb"capture_time_ms=(\d{1,16}(?:\.\d{1,9})?)")
 
 
@@ -45,7 +50,7 @@ def parse_jpeg(data: bytes) -> JpegFrame:
     size: tuple[int, int] | None = None
     capture_time_ms = None
     position = 2
-    while True:
+    for _ in range(_MAX_SEGMENTS):
         marker, segment, position = _next_segment(data, position)
         if marker in _SOF:
             size = _size(segment)
@@ -53,8 +58,12 @@ def parse_jpeg(data: bytes) -> JpegFrame:
             capture_time_ms = float(found[1])
         elif marker == _SOS:
             break
+    else:
+        raise JpegError(f"the JPEG picture has more than {_MAX_SEGMENTS} segments before its first scan")
     if size is None:
         raise JpegError("the JPEG picture has no frame header")
+    if data.count(bytes((0xFF, _SOS)), position) >= _MAX_SCANS:
+        raise JpegError(f"the JPEG picture has more than {_MAX_SCANS} scans")
     return JpegFrame(data, *size, capture_time_ms)
 
 
@@ -79,21 +88,16 @@ def decode_jpeg(frame: JpegFrame) -> av.VideoFrame:
 
 def _next_segment(data: bytes, position: int) -> tuple[int, bytes, int]:
     """Marker, content and the position after it."""
-    while position + 4 <= len(data):
-        if data[position] != 0xFF:
-            raise JpegError("the JPEG picture is damaged")
-        marker = data[position + 1]
-        if marker == 0xFF:  # fill byte
-            position += 1
-        elif marker in _STANDALONE:
-            position += 2
-        else:
-            length = int.from_bytes(data[position + 2 : position + 4], "big")
-            end = position + 2 + length
-            if length < 2 or end > len(data):
-                break
-            return marker, data[position + 4 : end], end
-    raise JpegError("the JPEG picture is cut off")
+    if position + 4 > len(data):
+        raise JpegError("the JPEG picture is cut off")
+    start = _SEGMENT_START.match(data, position)
+    if start is None:
+        raise JpegError("the JPEG picture is damaged")
+    length = int.from_bytes(start[2], "big")
+    end = start.start(2) + length
+    if length < 2 or end > len(data):
+        raise JpegError("the JPEG picture is cut off")
+    return start[1][0], data[start.end() : end], end
 
 
 def _size(segment: bytes) -> tuple[int, int]:

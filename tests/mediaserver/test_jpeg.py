@@ -30,6 +30,17 @@ def test_other_comments_are_not_capture_times() -> None:
     assert parse_jpeg(data).capture_time_ms is None
 
 
+def test_fill_bytes_before_a_marker_mean_nothing() -> None:
+    data = jpeg()
+    assert parse_jpeg(data[:2] + b"\xff\xff" + data[2:]).width == 64
+
+
+def test_progressive_pictures_are_taken() -> None:
+    picture = np.zeros((48, 64, 3), np.uint8)
+    data = bytes(cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_PROGRESSIVE, 1])[1])
+    assert decode_jpeg(parse_jpeg(data)).width == 64
+
+
 def test_decoding_keeps_size_and_colours() -> None:
     picture = decode_jpeg(parse_jpeg(with_capture_time(jpeg(), 1.0))).to_ndarray(format="rgb24")
     assert picture.shape == (48, 64, 3)
@@ -46,6 +57,9 @@ def test_decoding_keeps_size_and_colours() -> None:
         (jpeg()[:10] + b"\xff\xd9", "cut off"),
         (b"\xff\xd8" + b"\x00" * 40 + b"\xff\xd9", "damaged"),
         (b"\xff\xd8\xff\xd9", "cut off"),
+        (b"\xff\xd8" + b"\xff" * 500_000 + b"\xff\xd9", "damaged"),
+        (b"\xff\xd8" + b"\xff\xfe\x00\x02" * 1000 + b"\xff\xd9", "segments"),
+        (jpeg()[:-2] + jpeg()[jpeg().index(b"\xff\xda") : -2] * 16 + b"\xff\xd9", "scans"),
     ],
 )
 def test_what_is_no_whole_picture_is_refused(data: bytes, words: str) -> None:
