@@ -36,8 +36,9 @@ class Liveness:
         self._media_at = None
 
     def heard_media(self, at: float) -> None:
-        """A media packet or a JPEG frame came at ``at``."""
-        self._media_at = at
+        """A media packet or a JPEG frame came at ``at``; either keeps a connection alive on which the other
+        fell silent."""
+        self._media_at = at if self._media_at is None else max(at, self._media_at)
 
     def verdict(self, now: float) -> EndReason | None:
         """Why the connection should end now, or ``None``."""

@@ -35,3 +35,10 @@ def test_a_new_offer_long_after_gets_the_time_of_a_first_one(liveness: Liveness)
     liveness.expect_media(202.0)
     assert liveness.verdict(231.0) is None
     assert liveness.verdict(232.1) is EndReason.NO_MEDIA
+
+
+def test_jpeg_frames_keep_a_connection_whose_track_fell_silent(liveness: Liveness) -> None:
+    liveness.welcomed(101.0)
+    liveness.heard_media(110.0)  # a JPEG frame
+    liveness.heard_media(106.0)  # the track's last packet, looked up again
+    assert liveness.verdict(112.0) is None
