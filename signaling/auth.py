@@ -84,7 +84,7 @@ def verify(token: str | None, keys: Mapping[str, str], audience: Audience, now: 
         )
     except jwt.InvalidAudienceError as error:
         raise Unauthorized("the token was made for something else") from error
-    except (KeyError, TypeError, RecursionError, jwt.PyJWTError) as error:
+    except (KeyError, TypeError, RecursionError, UnicodeEncodeError, jwt.PyJWTError) as error:
         raise Unauthorized("the token was not signed by a known key") from error
     expires = claims["exp"]
     if not isinstance(expires, int):

@@ -45,6 +45,10 @@ class TestVerify:
                 verify(wrong, {"k2": NEW}, Audience.SESSION, NOW)
             assert not isinstance(refused.value, Expired)
 
+    def test_bytes_that_are_no_text_are_no_token(self) -> None:
+        with pytest.raises(Unauthorized, match="known key"):
+            verify(b"\xff".decode(errors="surrogateescape"), KEYS, Audience.CONTROL, NOW)
+
     @pytest.mark.parametrize("absent", [None, ""])
     def test_needs_a_token(self, absent: str | None) -> None:
         with pytest.raises(Unauthorized, match="needed"):
