@@ -65,7 +65,7 @@ class Sessions:
         if resumable and self._resume_window_s > 0:
             loop = asyncio.get_running_loop()
             entry.expiry = loop.call_later(self._resume_window_s, self._forget, session.resume_token)
-            self._forget_oldest()
+            self._forget_longest_lost()
         else:
             self._forget(session.resume_token)
 
@@ -74,10 +74,12 @@ class Sessions:
         for token in list(self._entries):
             self._forget(token)
 
-    def _forget_oldest(self) -> None:
+    def _forget_longest_lost(self) -> None:
         """Lost sessions are small, but clients that come and go quickly must not pile them up."""
-        waiting = [token for token, entry in self._entries.items() if entry.expiry is not None]
-        for token in waiting[: max(0, len(waiting) - self._max_resumable)]:
+        waiting = sorted(
+            (entry.expiry.when(), token) for token, entry in self._entries.items() if entry.expiry is not None
+        )
+        for _, token in waiting[: max(0, len(waiting) - self._max_resumable)]:
             self._forget(token)
 
     def _forget(self, token: str) -> None:

@@ -83,3 +83,17 @@ async def test_lost_sessions_do_not_pile_up() -> None:
         True,
     ]
     sessions.close()
+
+
+async def test_a_long_session_that_was_just_lost_outlasts_those_lost_before_it() -> None:
+    sessions = Sessions(resume_window_s=10, max_resumable=2)
+    long = session("long")
+    sessions.add(long, nothing)
+    for number in range(2):
+        lost = session(str(number))
+        sessions.add(lost, nothing)
+        sessions.release(lost, nothing, resumable=True)
+        await asyncio.sleep(0.002)
+    sessions.release(long, nothing, resumable=True)
+    assert [token in sessions for token in ("0", "1", "long")] == [False, True, True]
+    sessions.close()
