@@ -32,38 +32,47 @@ class Observation:
 class RateControl:
     """Turns observations into ``rate`` hints. Time is passed in, in seconds.
 
-    The camera's own rate and size are the most that was ever seen of it. A hint goes out when the wish
-    differs by more than 20 % from the last hint, and not more often than every 2 s.
+    Hints leave room above what is used, because a sender's own rate is not known while it obeys a hint: it
+    grows back by itself once the engine keeps up. The camera's size is the most that was seen of it, until
+    the sender's picture gets smaller than was asked for: then it has another camera, or was turned.
+
+    A hint goes out when the wish differs by more than 20 % from the last hint, and not more often than every
+    2 s. Only time in which frames flow is measured, from its first second on.
     """
 
     def __init__(self) -> None:
         self._before: tuple[float, Observation] | None = None
-        self._camera_framerate = 0.0
-        self._camera_size = (0, 0)
+        self._flowing = False
+        self._camera_size = (1.0, 1.0)  # any picture is larger
         self._hint: Rate | None = None
 
     def observe(self, now: float, seen: Observation) -> Rate | None:
         """A new hint, or ``None`` when the last one still stands. Call about every second."""
-        if self._before is None:
-            self._before = (now, seen)
+        before_at, before = self._before or (now, seen)
+        elapsed_s = now - before_at
+        if self._flowing and elapsed_s < _INTERVAL_S:
             return None
-        elapsed_s = now - self._before[0]
-        if elapsed_s < _INTERVAL_S:
+        measured, self._flowing = self._flowing, seen.inferred > before.inferred
+        self._before = (now, seen)
+        if not (measured and self._flowing):
             return None
-        before, self._before = self._before[1], (now, seen)
-        if seen.inferred == before.inferred:
-            return None  # nothing flows: no reason to ask for less
-        self._camera_framerate = max(self._camera_framerate, (seen.received - before.received) / elapsed_s)
-        if seen.width * seen.height > self._camera_size[0] * self._camera_size[1]:
-            self._camera_size = (seen.width, seen.height)
+        self._look_at_size(seen.width, seen.height)
         wish = self._wish((seen.inferred - before.inferred) / elapsed_s, ocr=seen.ocr)
         if self._hint is not None and not _differs(wish, self._hint):
             return None
         self._hint = wish
         return wish
 
+    def _look_at_size(self, width: int, height: int) -> None:
+        scale = 1.0 if self._hint is None else self._hint.scale_resolution_down_by
+        camera_width, camera_height = self._camera_size
+        if min(width * scale / camera_width, height * scale / camera_height) < 1 - _HYSTERESIS:
+            self._camera_size = (width * scale, height * scale)
+        elif width * height > camera_width * camera_height:
+            self._camera_size = (width, height)
+
     def _wish(self, inference_framerate: float, *, ocr: bool) -> Rate:
-        framerate = min(max(_HEADROOM * inference_framerate, _MIN_FRAMERATE), self._camera_framerate)
+        framerate = max(_HEADROOM * inference_framerate, _MIN_FRAMERATE)
         enlarged = _OCR_SCALE if ocr else 1
         width, height = self._camera_size
         scale = max(1.0, min(width / (FRAME_WIDTH * enlarged), height / (FRAME_HEIGHT * enlarged)))

@@ -9,16 +9,16 @@ START = Observation(received=0, inferred=0, width=640, height=480, ocr=False)
 
 
 def hints(
-    camera: float, capacity: float, seconds: int, *, ocr: bool = False, obey: bool = True
+    camera: float, capacity: float, seconds: int, *, ocr: bool = False, framerate: float | None = None
 ) -> list[tuple[int, Rate]]:
-    """Plays a sender and an engine against the controller, second by second."""
+    """Plays a sender, at ``framerate`` at first, and an engine against the controller, second by second."""
     control, seen, sent = RateControl(), replace(START, ocr=ocr), []
-    framerate, received, inferred = camera, 0.0, 0.0
+    framerate, received, inferred = framerate or camera, 0.0, 0.0
     for second in range(seconds):
         hint = control.observe(float(second), seen)
         if hint is not None:
             sent.append((second, hint))
-            framerate = min(camera, hint.max_framerate) if obey else framerate
+            framerate = min(camera, hint.max_framerate)
         received += framerate
         inferred += min(framerate, capacity)
         seen = replace(seen, received=round(received), inferred=round(inferred))
@@ -31,9 +31,23 @@ def test_a_slow_engine_asks_for_half_more_than_it_uses() -> None:
     assert abs(sent[0][1].max_framerate - 15) < 1
 
 
-def test_never_less_than_five_and_never_more_than_the_camera_gives() -> None:
+def test_never_less_than_five_and_always_room_above_what_is_used() -> None:
     assert hints(camera=30, capacity=1, seconds=10)[-1][1].max_framerate == 5
-    assert abs(hints(camera=20, capacity=100, seconds=10)[-1][1].max_framerate - 20) < 1
+    assert abs(hints(camera=20, capacity=100, seconds=10)[-1][1].max_framerate - 30) < 1
+
+
+def test_a_sender_that_is_held_by_an_earlier_hint_is_let_go() -> None:
+    """As after a reconnect: the control is new, and what it sees is not what the camera could give."""
+    assert hints(camera=30, capacity=60, seconds=30, framerate=6)[-1][1].max_framerate > 30
+
+
+def test_the_moment_in_which_frames_begin_is_no_measure_of_their_rate() -> None:
+    control = RateControl()
+    asked = []
+    for second, frames in enumerate((0, 0, 0, 1, 31, 61, 91)):
+        seen = replace(START, received=frames, inferred=frames)
+        asked.append(control.observe(float(second), seen))
+    assert [hint.max_framerate for hint in asked if hint is not None] == [45]
 
 
 def test_when_the_engine_gets_faster_the_rate_comes_back() -> None:
@@ -71,17 +85,34 @@ def test_the_picture_shrinks_to_the_canvas_and_grows_for_ocr() -> None:
     assert hints(camera=30, capacity=10, seconds=10, ocr=True)[-1][1].scale_resolution_down_by == 1
 
 
-def test_a_scaled_picture_is_not_scaled_again() -> None:
+def scales(*sizes: tuple[int, int]) -> list[float | None]:
+    """What is asked of a sender whose picture has these sizes, two seconds each."""
     control = RateControl()
-    for second, size in ((0, (1280, 960)), (2, (1280, 960)), (4, (320, 240)), (6, (320, 240))):
-        hint = control.observe(
-            float(second), Observation(second * 30, second * 10, size[0], size[1], ocr=False)
-        )
-        if second == 2:
-            assert hint is not None
-            assert hint.scale_resolution_down_by == 4
-        else:
-            assert hint is None
+    asked = []
+    for number, (width, height) in enumerate((sizes[0], sizes[0], *sizes)):
+        hint = control.observe(2.0 * number, Observation(number * 60, number * 20, width, height, ocr=False))
+        asked.append(None if hint is None else hint.scale_resolution_down_by)
+    return asked[2:]
+
+
+def test_a_scaled_picture_is_not_scaled_again() -> None:
+    assert scales((1280, 960), (320, 240), (320, 240)) == [4, None, None]
+
+
+def test_a_sender_that_does_not_scale_is_asked_once() -> None:
+    assert scales((1280, 960), (1280, 960), (1280, 960)) == [4, None, None]
+
+
+def test_a_smaller_camera_is_scaled_less() -> None:
+    assert scales((1280, 960), (320, 240), (160, 120), (320, 240)) == [4, None, 2, None]
+
+
+def test_a_larger_camera_is_scaled_more() -> None:
+    assert scales((640, 480), (320, 240), (640, 480), (1280, 960)) == [2, None, None, 4]
+
+
+def test_a_camera_that_was_turned_keeps_its_short_side() -> None:
+    assert scales((1280, 720), (427, 240), (240, 427), (320, 569)) == [3, None, 2.25, None]
 
 
 def test_nothing_is_asked_while_nothing_flows() -> None:
