@@ -161,10 +161,19 @@ def _command(server: Path, repository: Path, ports: TritonPorts, shared_memory: 
 
 
 def _environment() -> dict[str, str]:
-    """Lets the models' processes find this Python's library and packages."""
+    """Lets the models' processes find this Python's library and packages.
+
+    Python inside another program takes the first ``python3`` on the path for its own home.
+    """
+    programs = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)))
     packages = [path for path in sys.path if path.endswith("site-packages")]
     library = sysconfig.get_config_var("LIBDIR") or ""
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(packages), "LD_LIBRARY_PATH": str(library)}
+    return {
+        **os.environ,
+        "PATH": programs,
+        "PYTHONPATH": os.pathsep.join(packages),
+        "LD_LIBRARY_PATH": str(library),
+    }
 
 
 async def _wait_until_ready(process: asyncio.subprocess.Process, port: int) -> str | None:
