@@ -14,7 +14,7 @@ from msgspec import Meta
 from mediaserver.server import MediaServer, Readiness
 from mediaserver.setting_types import HttpUrl
 from signaling.auth import Audience, Unauthorized, origin_allowed, verify
-from signaling.websocket import SignalingSocket
+from signaling.websocket import SignalingSocket, SocketClosed
 
 _SERVER: web.AppKey[MediaServer] = web.AppKey("server", MediaServer)
 
@@ -59,7 +59,10 @@ async def _inference(request: web.Request) -> web.StreamResponse:
                 {"error": refusal.reason, "retry_after_s": refusal.retry_after_s}, status=503, headers=headers
             )
         socket = SignalingSocket(request, server.settings.liveness_timeout_s)
-        await socket.accept()
+        try:
+            await socket.accept()
+        except SocketClosed:
+            return web.Response()  # nobody is there to read it
         await server.connect(socket)
         return socket.response
 

@@ -59,8 +59,11 @@ class SignalingSocket:
         return self._socket
 
     async def accept(self) -> None:
-        """Completes the upgrade."""
-        await self._socket.prepare(self._request)
+        """Completes the upgrade. Raises `SocketClosed` when the client has gone meanwhile."""
+        try:
+            await self._socket.prepare(self._request)
+        except ConnectionError as exc:
+            raise SocketClosed(EndReason.CLIENT_GONE) from exc
 
     async def receive(self) -> ClientMessage | bytes:
         """The next message; ``bytes`` are one JPEG frame.

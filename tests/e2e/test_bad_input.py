@@ -12,6 +12,7 @@ import aiohttp
 import pytest
 import pytest_asyncio
 from aiortc import AudioStreamTrack, RTCConfiguration, RTCPeerConnection, VideoStreamTrack
+from yarl import URL
 
 from signaling.messages import MAX_JPEG_BYTES, MAX_TEXT_BYTES
 from tests.live_server import LiveServer, live_server, raw_socket
@@ -74,6 +75,21 @@ async def test_a_bad_message_gets_a_typed_error_and_the_session_goes_on(
             "id": 7,
             "server_time_ms": 0,
         }
+
+
+async def test_who_asks_for_a_socket_and_goes_leaves_no_traceback(
+    live: LiveServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    url = URL(live.http_url)
+    upgrade = "GET /ws/inference HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    key = "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    for _ in range(10):
+        _, writer = await asyncio.open_connection(url.host, url.port)
+        writer.write((upgrade + key).encode())
+        writer.transport.abort()
+        await asyncio.sleep(0.01)
+    await eventually(lambda: live.metric("sessions_active") == 0)
+    assert [record.getMessage() for record in caplog.records if record.exc_info] == []
 
 
 async def test_what_comes_before_hello_ends_the_connection(live: LiveServer) -> None:
