@@ -105,9 +105,12 @@ class ClipPlayer:
 
     def _read(self) -> av.VideoFrame | None:
         try:
-            return next(self._frames, None)
+            frame = next(self._frames, None)
         except av.FFmpegError as exc:
             raise ClipError(f"{self._path}: cannot be decoded after {self.position_s:.1f} s") from exc
+        if frame is not None and frame.time is None:
+            raise ClipError(f"{self._path}: its frames have no times; put it into a container such as MP4")
+        return frame
 
     def _scaled(self, frame: av.VideoFrame) -> av.VideoFrame:
         """Even sides, as the encoders want them."""

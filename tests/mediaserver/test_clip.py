@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from mediaserver.clip import ClipError, ClipPlayer
+from tests.clips import write_clip
 
 
 async def play(player: ClipPlayer) -> list[float]:
@@ -73,3 +74,9 @@ async def test_a_clip_whose_end_is_missing_says_so(tmp_path: Path, clip: Path) -
     path.write_bytes(clip.read_bytes()[: clip.stat().st_size // 2])
     with pytest.raises(ClipError, match=r"cut\.mp4"):
         await play(ClipPlayer(path))
+
+
+async def test_frames_without_times_are_refused_with_words(tmp_path: Path) -> None:
+    async with ClipPlayer(write_clip(tmp_path / "raw.h264", seconds=0.2)) as player:
+        with pytest.raises(ClipError, match="have no times"):
+            await player.next_frame()
