@@ -16,7 +16,7 @@ import asyncio
 import random
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -158,7 +158,7 @@ class InferenceClient:
         if self._http is not None:
             await self._http.close()
 
-    async def stream(self, source: str | Path, duration_s: float | None = None) -> AsyncIterator[Result]:
+    async def stream(self, source: str | Path, duration_s: float | None = None) -> AsyncGenerator[Result]:
         """Plays ``source`` (any file that PyAV reads) in real time and yields results, newest kept."""
         async with ClipPlayer(source, duration_s) as player:
             self._player = player
@@ -261,6 +261,7 @@ class InferenceClient:
             for task in (reading, sending):
                 task.cancel()
             await asyncio.wait([reading, sending])
+            await link.end_media()
 
     async def _send(self, link: Link, player: ClipPlayer) -> None:
         if self._channel is Channel.JPEG:

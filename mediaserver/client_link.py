@@ -22,6 +22,7 @@ from signaling.messages import (
     Closing,
     EndReason,
     Error,
+    ErrorCode,
     Hello,
     IceServer,
     Offer,
@@ -37,6 +38,7 @@ from signaling.messages import (
 _HANDSHAKE_TIMEOUT_S = 10.0
 _MEDIA_TIMEOUT_S = 10.0
 _HEARTBEAT_S = 2.0
+_OFFER_REFUSED = frozenset({ErrorCode.BAD_SDP, ErrorCode.NO_VIDEO, ErrorCode.UNSUPPORTED_CODEC})
 
 M = TypeVar("M")
 
@@ -45,7 +47,8 @@ class Link:
     """Signaling and media of one connection. ``on_message`` gets what is not part of the set-up.
     With ``relay_only`` media takes no other way than the TURN server that the server names.
 
-    Use ``open``, then ``read`` in a task of the caller's, then `offer`; `close` releases everything.
+    Use ``open``, then ``read`` in a task of the caller's, then `offer`; after `end_media` another offer may
+    follow. `close` releases everything.
     """
 
     def __init__(
@@ -93,7 +96,7 @@ class Link:
             match message:
                 case Answer():
                     _settle(self._answer, message.sdp)
-                case Error() if not self._answer.done():
+                case Error() if message.code in _OFFER_REFUSED and not self._answer.done():
                     self._answer.set_exception(Refused(f"{message.message} ({message.code})"))
                 case Closing():
                     closing = message
@@ -146,11 +149,16 @@ class Link:
         """Sends one JPEG frame; raises `Unreachable` when the socket is gone."""
         await self._sending(self._open_socket().send_bytes(data))
 
-    async def close(self) -> None:
-        """Says goodbye where that is possible and releases everything. Idempotent."""
+    async def end_media(self) -> None:
+        """Closes the peer connection; the socket stays. Idempotent."""
         if self._peer is not None:
             peer, self._peer = self._peer, None
+            self._answer = asyncio.get_running_loop().create_future()
             await close_peer_connection(peer)
+
+    async def close(self) -> None:
+        """Says goodbye where that is possible and releases everything. Idempotent."""
+        await self.end_media()
         if self._socket is not None:
             socket, self._socket = self._socket, None
             with contextlib.suppress(ConnectionError, aiohttp.ClientError, TimeoutError):
