@@ -25,8 +25,15 @@ WIDTH, HEIGHT = 320, 256
 LABELS = ("red", "blue")
 DETECTOR, POSE_MODEL = "colour_blobs", "colour_blobs_pose"
 
-KEYPOINTS = np.array([((index % 5 + 0.5) / 5, (index // 5 + 0.5) / 4) for index in range(17)], np.float32)
-"""[17, 2]: where each keypoint lies in the box of its person, x and y in 0..1."""
+KEYPOINTS = np.array(
+    [
+        *((0.50, 0.14), (0.55, 0.12), (0.45, 0.12), (0.62, 0.13), (0.38, 0.13)),  # nose, eyes, ears
+        *((0.68, 0.29), (0.32, 0.29), (0.84, 0.21), (0.18, 0.42), (0.92, 0.06), (0.08, 0.55)),  # arms
+        *((0.60, 0.57), (0.40, 0.57), (0.63, 0.76), (0.36, 0.76), (0.66, 0.95), (0.33, 0.95)),  # legs
+    ],
+    np.float32,
+)
+"""[17, 2]: where each keypoint lies in the box of its person, who waves; x and y in 0..1."""
 
 _STRIDE = 16
 _COLUMNS, _ROWS = WIDTH // _STRIDE, HEIGHT // _STRIDE

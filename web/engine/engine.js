@@ -113,7 +113,7 @@ class Engine {
     });
     on(client, "texts", (/** @type {import("../shared/wire.js").ServerEvent} */ { frame, texts }) => {
       const time = frame?.capture_time_ms ?? Date.now();
-      this.#overlay.observeTexts(texts ?? [], time);
+      this.#overlay.observeTexts(texts ?? [], Date.now());
       tell({ type: "texts", time, texts: (texts ?? []).map(({ text, score }) => ({ text, score })) });
     });
     on(client, "result", (/** @type {import("./client.js").ResultDetail} */ detail) => this.#observe(detail));

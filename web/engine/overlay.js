@@ -64,7 +64,7 @@ export class Overlay {
     this.#delay.observeResult(captureTime, ageMs);
   }
 
-  /** @param {import("../shared/wire.js").Text[]} texts @param {number} time Unix ms */
+  /** @param {import("../shared/wire.js").Text[]} texts @param {number} time Of their arrival, Unix ms. */
   observeTexts(texts, time) {
     this.#scene.observeTexts(texts, time);
   }

@@ -36,7 +36,11 @@ export class Scene {
     this.#motionTime = time;
   }
 
-  /** @param {Text[]} texts @param {number} time */
+  /**
+   * @param {Text[]} texts
+   * @param {number} time Of their arrival, Unix ms: reading takes so long on some machines that text which is
+   *   shown by the age of its frame would never be seen.
+   */
   observeTexts(texts, time) {
     this.#texts = texts;
     this.#textTime = time;
