@@ -41,7 +41,7 @@ def test_each_configuration_is_one_for_triton(repository: tuple[Flavour, Path], 
     assert (kind == model_config_pb2.ModelInstanceGroup.KIND_CPU) is (flavour is Flavour.CPU)
     queue = config.dynamic_batching.default_queue_policy
     assert queue.timeout_action == model_config_pb2.ModelQueuePolicy.REJECT
-    assert queue.default_timeout_microseconds > 0
+    assert queue.allow_timeout_override
     assert queue.max_queue_size > 0
     assert all(size <= config.max_batch_size for size in config.dynamic_batching.preferred_batch_size)
     info = from_text(config.parameters[KEY].string_value)
