@@ -198,7 +198,14 @@ class Pipeline:
             task.result()
 
     async def _on_executor(self, work: Callable[..., T], *arguments: Any) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._executor, work, *arguments)
+        """Ends only after ``work`` has, also when cancelled: no thread may still change what belongs to the
+        session when it goes on."""
+        job = asyncio.get_running_loop().run_in_executor(self._executor, work, *arguments)
+        try:
+            return await asyncio.shield(job)
+        except asyncio.CancelledError:
+            await asyncio.gather(job, return_exceptions=True)
+            raise
 
 
 class _Stages:

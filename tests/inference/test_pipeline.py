@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+import time
 from collections.abc import AsyncIterator, Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -287,3 +290,32 @@ async def test_without_ocr_models_a_request_does_nothing(tiny_models: Path, exec
     await engine.close()
     assert result.failures == {}
     assert result.texts is None
+
+
+class SlowThreads(ThreadPoolExecutor):
+    """Each job takes 50 ms longer; names the threads that work."""
+
+    def __init__(self) -> None:
+        super().__init__(4)
+        self.working: set[int] = set()
+
+    def submit(self, work: Any, /, *arguments: Any, **keywords: Any) -> Future[Any]:
+        def slowly() -> Any:
+            self.working.add(threading.get_ident())
+            time.sleep(0.05)
+            self.working.discard(threading.get_ident())
+            return work(*arguments, **keywords)
+
+        return super().submit(slowly)
+
+
+async def test_when_it_is_cancelled_no_thread_works_on(engine: EmbeddedEngine) -> None:
+    with SlowThreads() as executor:
+        inferring = asyncio.create_task(
+            Pipeline(engine, PipelineOptions(flow=True), executor).infer(frame_of(picture(0.0)), ignore)
+        )
+        await eventually(lambda: executor.working)
+        inferring.cancel()
+        await asyncio.wait([inferring])
+        assert inferring.cancelled()
+        assert executor.working == set()
