@@ -12,7 +12,6 @@ from typing import Protocol
 from inference.engine import Engine
 from inference.pipeline import Pipeline, PipelineOptions, TextsFound
 from inference.scheduler import Scheduler
-from inference.types import PipelineResult
 from mediaserver.frame_sink import FrameScaler, FrameSink, PendingFrame
 from mediaserver.jpeg import JpegError
 from mediaserver.metrics import Metrics
@@ -61,6 +60,7 @@ class Session:
         self.inferred = 0
         self.results_sent = 0
         self._inference = inference
+        self._running = asyncio.Lock()
         self._dropped = {"receive": 0, "stale": 0, "send": 0}
         self._failure_limit = RateLimit(_FAILURES_PER_S, burst=2)
 
@@ -70,23 +70,37 @@ class Session:
         return {"sink": self.sink.replaced, **self._dropped}
 
     async def run(self, outlet: Outlet) -> None:
-        """Infers the newest frame, over and over, one at a time; until cancelled."""
-        scaler = FrameScaler()
-        try:
-            while True:
-                await self.sink.filled()
-                async with self._inference.scheduler.turn():
-                    pending = self.sink.take()
-                    if pending is None or self._is_late(pending, "inference"):
-                        continue
-                    result = await self._infer(pending, scaler, outlet)
-                if result is not None and not self._is_late(pending, "send"):
-                    await self._deliver(result, outlet)
-        finally:
-            self.sink.take()  # while the session waits for its client it holds no picture
-            await self.pipeline.stop()
+        """Infers the newest frame, over and over, one at a time; until cancelled.
 
-    async def _infer(self, pending: PendingFrame, scaler: FrameScaler, outlet: Outlet) -> Result | None:
+        A run that begins while another winds up waits for it: the pipeline is for one at a time.
+        """
+        async with self._running:
+            try:
+                await self._run(outlet)
+            finally:
+                self.sink.take()  # while the session waits for its client it holds no picture
+                await self.pipeline.stop()
+
+    async def _run(self, outlet: Outlet) -> None:
+        scaler = FrameScaler()
+        while True:
+            await self.sink.filled()
+            async with self._inference.scheduler.turn():
+                pending = self.sink.take()
+                if pending is None or self._is_late(pending, "inference"):
+                    continue
+                result, problems = await self._infer(pending, scaler, outlet)
+            # The turn is over: a client that is slow to read makes nobody else wait.
+            for code, words in problems:
+                await self._report(outlet, code, words)
+            if result is not None and not self._is_late(pending, "send"):
+                await self._deliver(result, outlet)
+
+    async def _infer(
+        self, pending: PendingFrame, scaler: FrameScaler, outlet: Outlet
+    ) -> tuple[Result | None, list[tuple[ErrorCode, str]]]:
+        """What was found, and what to tell the client of what went wrong."""
+
         async def send_texts(found: TextsFound) -> None:
             await outlet.send(
                 Event("ocr", frame=frame_info(found.frame.identity), texts=texts_on_wire(found.texts))
@@ -97,11 +111,9 @@ class Session:
         try:
             frame = await loop.run_in_executor(self._inference.frame_executor, scaler.prepare, pending)
         except JpegError as exc:
-            await self._report(outlet, ErrorCode.BAD_FRAME, str(exc))
-            return None
+            return None, [(ErrorCode.BAD_FRAME, str(exc))]
         prepared = time.monotonic()
         found = await self.pipeline.infer(frame, send_texts)
-        await self._report_failures(found, outlet)
         timing_ms = {
             "wait": (started - pending.arrived) * 1000.0,
             "prepare": (prepared - started) * 1000.0,
@@ -112,7 +124,10 @@ class Session:
             metrics.stage_seconds.labels(stage).observe(spent / 1000.0)
         metrics.frames_inferred.inc()
         self.inferred += 1
-        return package(self.inferred, frame.identity, found, timing_ms, self.dropped)
+        result = package(self.inferred, frame.identity, found, timing_ms, self.dropped)
+        return result, [
+            (ErrorCode.MODEL_FAILED, f"{stage}: {words}") for stage, words in found.failures.items()
+        ]
 
     async def _deliver(self, result: Result, outlet: Outlet) -> None:
         if await outlet.send_result(result):
@@ -133,10 +148,6 @@ class Session:
         """Counts frames or results that were lost at ``stage``, for the client and in the metrics."""
         self._dropped[stage] += count
         self._inference.metrics.frames_dropped.labels(stage, reason).inc(count)
-
-    async def _report_failures(self, found: PipelineResult, outlet: Outlet) -> None:
-        for stage, words in found.failures.items():
-            await self._report(outlet, ErrorCode.MODEL_FAILED, f"{stage}: {words}")
 
     async def _report(self, outlet: Outlet, code: ErrorCode, words: str) -> None:
         """Tells the client, but not for every frame."""
