@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import av
 import numpy as np
 import pytest
 import pytest_asyncio
@@ -34,6 +36,19 @@ def red_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     path = tmp_path_factory.mktemp("camera") / "red.mjpeg"
     write_camera_clip(path, red_thing(), CLIP_WIDTH, CLIP_HEIGHT)
+    return path
+
+
+@pytest.fixture(scope="session")
+def red_film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One second of the red thing, as WebM."""
+    path = tmp_path_factory.mktemp("film") / "red.webm"
+    with av.open(str(path), "w") as film:
+        stream = film.add_stream("libvpx", rate=30)
+        stream.width, stream.height, stream.pix_fmt = CLIP_WIDTH, CLIP_HEIGHT, "yuv420p"
+        for picture in itertools.islice(red_thing(), 30):
+            film.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        film.mux(stream.encode())
     return path
 
 

@@ -77,7 +77,7 @@ async def test_capture_time_is_that_of_the_picture(page: Page) -> None:
         await page.goto(address + "examples/minimal.html")
         url = address.replace("http", "ws") + "ws/inference"
         shape = [barcode.ROWS, barcode.COLUMNS, barcode.VALUE_BITS]
-        times: dict[str, float | None] = await page.evaluate(_SEND, [url, 5.0, *shape])
+        times: dict[str, float | None] = await page.evaluate(_SEND, [url, 4.0, *shape])
     errors = [
         captured - drawn
         for seq, captured in times.items()

@@ -60,7 +60,7 @@ _MEASURE = """async ([url, seconds, sync]) => {
   // The outline of id 1 is violet; in sync mode the delayed picture is on the canvas too.
   const outlined = sync ? (r, g, b) => b - g > 60 : (r, g, b, alpha) => alpha > 128;
   const drawn = [], hold = [];
-  const rest = 2500, until = performance.now() + rest + 1000 * seconds;
+  const rest = 2000, until = performance.now() + rest + 1000 * seconds;
   let before = 0, ticks = 0, began = 0;
   while (performance.now() < until) {
     await new Promise(requestAnimationFrame);
@@ -89,7 +89,7 @@ async def _measure(page: Page, seconds: float, *, sync: bool = False) -> dict[st
 
 
 async def test_boxes_follow_the_picture_between_results(page: Page) -> None:
-    measured = await _measure(page, 6.0)
+    measured = await _measure(page, 5.0)
     drawn, hold = statistics.mean(measured["drawn"]), statistics.mean(measured["hold"])
     print(f"inference {measured['resultRate']:.1f}/s, drawn {measured['drawRate']:.0f}/s")
     print(f"mean error of the centre, frame widths: drawn {drawn:.4f}, held {hold:.4f}")

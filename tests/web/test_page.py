@@ -175,6 +175,16 @@ async def _fails(words: str, *, flags: tuple[str, ...], host: str = "127.0.0.1")
         await expect(page.locator("#state")).to_have_text("Stopped")
 
 
+async def test_a_chosen_file_plays_unmirrored(page: Page, address: str, red_film: Path) -> None:
+    await page.goto(address)
+    async with page.expect_file_chooser() as chooser:
+        await page.get_by_label("Source").select_option("file")
+    await (await chooser.value).set_files(red_film)
+    await _live(page)
+    await expect(page.locator(".gauge", has_text="Objects").locator("output")).to_have_text("1")
+    await expect(page.get_by_label("Mirror")).not_to_be_checked()
+
+
 async def test_a_file_that_is_no_video(page: Page, address: str, tmp_path: Path) -> None:
     file = tmp_path / "notes.mp4"
     file.write_text("no video")

@@ -61,7 +61,7 @@ async def _becomes(page: Page, transport: str, *, seconds: float) -> float:
     await expect(page.locator("#transport")).to_have_text(transport, timeout=seconds * 1000)
     took = loop.time() - began
     objects = page.locator(".gauge", has_text="Objects").locator("output")
-    await expect(objects).to_have_text("1", timeout=3000)
+    await expect(objects).to_have_text("1", timeout=10_000)
     print(f"{transport} after {took:.1f} s")
     return took
 
@@ -81,13 +81,55 @@ async def test_udp_dies_in_mid_session(page: Page, address: str) -> None:
     async with ImpairmentRelay() as relay:
         await _through(page, relay)
         await _start(page, address)
-        await _becomes(page, "WebRTC", seconds=5.0)
+        await _becomes(page, "WebRTC", seconds=15.0)
         session = await _session(page)
         relay.kill()
         await _becomes(page, "JPEG", seconds=5.0)
         await asyncio.sleep(3.5)  # longer than the server bears silence
         assert await _session(page) == session
         await expect(page.locator("#state")).to_have_text("Live")
+
+
+async def test_a_lost_network_costs_no_session(page: Page, address: str) -> None:
+    sockets: list[Any] = []
+    await page.route_web_socket(
+        "**/ws/inference", lambda client: sockets.append((client, client.connect_to_server()))
+    )
+    await _start(page, address)
+    await _becomes(page, "WebRTC", seconds=15.0)
+    session = await _session(page)
+    for side in sockets.pop():
+        await side.close(code=3001, reason="the network went away")
+    await expect(page.locator("#state")).to_have_text("Reconnecting")
+    await _becomes(page, "WebRTC", seconds=5.0)
+    assert await _session(page) == session
+    assert len(sockets) == 1
+
+
+async def test_a_hidden_tab_sends_just_enough_to_stay(page: Page, address: str) -> None:
+    await _start(page, address)
+    await _becomes(page, "WebRTC", seconds=15.0)
+    inference = page.locator(".gauge", has_text="Inference").locator("output")
+    await _hide(page, hidden=True)
+    await expect(inference).to_have_text(re.compile(r"^[1-3]\.\d$"), timeout=10_000)
+    await asyncio.sleep(3.5)  # longer than the server bears silence
+    await expect(page.locator("#state")).to_have_text("Live")
+    await expect(inference).to_have_text(re.compile(r"^[1-3]\.\d$"))
+    await _hide(page, hidden=False)
+    await expect(inference).to_have_text(re.compile(r"^([5-9]|\d\d)\.\d$"), timeout=10_000)
+
+
+async def _hide(page: Page, *, hidden: bool) -> None:
+    """As if the tab were in the background: headless Chromium has none."""
+    engine = page.frame(url="**/engine.html")
+    assert engine is not None
+    await engine.evaluate(
+        """(hidden) => {
+          Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
+          document.dispatchEvent(new Event("visibilitychange"));
+        }""",
+        hidden,
+    )
 
 
 async def _session(page: Page) -> str:

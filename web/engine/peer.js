@@ -6,8 +6,11 @@
 
 import { RESULTS_LABEL } from "../shared/wire.js";
 
-const STATISTICS_INTERVAL_MS = 500;
-/** The server sends an RTCP report at least each 1.5 s; this much silence means that the path is dead. */
+/**
+ * The server sends an RTCP report at least each 1.5 s; silence of `SILENCE_MS` means that the path is dead. It is
+ * noticed up to two intervals later, and by then JPEG frames must come before the server's own patience (3 s) ends.
+ */
+const STATISTICS_INTERVAL_MS = 200;
 const SILENCE_MS = 2000;
 /** Enough for a hidden tab to keep its session alive. */
 const BACKGROUND_FRAMERATE = 2;
