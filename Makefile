@@ -29,10 +29,10 @@ $(INSTALLED): pyproject.toml deploy/dev/create-venv.sh
 system:  ## system packages that some tests need (apt, as root or with passwordless sudo)
 	deploy/dev/install-system-packages.sh
 
-demo: $(INSTALLED)  ## the main job: a clip through a server, then a page to try [CLIP=path.mp4] [DEMO_ONCE=1]
+demo: $(INSTALLED)  ## the main job: a clip through a server, then a page to try [CLIP=path.mp4] [ENGINE=triton] [DEMO_ONCE=1]
 	@if [ -z "$(CLIP)" ]; then \
 	  echo "make demo: give a clip: make demo CLIP=path.mp4" >&2; exit 2; fi
-	@$(PYTHON) -m mediaserver demo "$(CLIP)" $(if $(DEMO_ONCE),--once)
+	@$(PYTHON) -m mediaserver demo "$(CLIP)" $(if $(ENGINE),--engine $(ENGINE)) $(if $(DEMO_ONCE),--once)
 
 test: $(INSTALLED) system  ## the whole suite; what cannot run here is skipped with its reason
 	$(PYTHON) -m pytest
@@ -44,8 +44,8 @@ check: $(INSTALLED)  ## ruff, mypy --strict, and tsc on the page where node is t
 	@if command -v npx >/dev/null; then npx --yes --package typescript@7 tsc --project web/tsconfig.json; \
 	else echo "tsc skipped: no node here"; fi
 
-bench: $(INSTALLED)  ## the figures of docs/measurements.md, about ten minutes
-	for part in path receive inference; do $(PYTHON) -m tests.bench_$$part || exit; done
+bench: $(INSTALLED)  ## the figures of docs/measurements.md, about a quarter of an hour
+	for part in path receive inference triton; do $(PYTHON) -m tests.bench_$$part || exit; done
 
 docs: $(INSTALLED)  ## regenerate what is generated: docs/protocol.md, docs/settings.md
 	$(PYTHON) -m signaling.protocol_document > docs/protocol.md
