@@ -18,7 +18,7 @@ from mediaserver.liveness import Liveness
 from mediaserver.peer import Peer
 from mediaserver.pipeline_config import available_models, configured, default_options
 from mediaserver.rate_control import Observation, RateControl
-from mediaserver.receiver import DropReason
+from mediaserver.receiver import DropReason, ReceivedFrame
 from mediaserver.results import ResultSender
 from mediaserver.session import Inference, Session
 from mediaserver.sessions import Sessions
@@ -89,7 +89,7 @@ class Connection:
         self._error_limit = RateLimit(_ERRORS_PER_S, _ERROR_BURST)
         self._ended: asyncio.Future[EndReason] = asyncio.get_running_loop().create_future()
         self._tasks: asyncio.TaskGroup | None = None
-        self._running: list[asyncio.Task[None]] = []
+        self._running: set[asyncio.Task[None]] = set()
         self._began = time.monotonic()
         self._liveness = Liveness(
             self._began,
@@ -145,7 +145,9 @@ class Connection:
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         assert self._tasks is not None
-        self._running.append(self._tasks.create_task(self._guarded(work)))
+        task = self._tasks.create_task(self._guarded(work))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
 
     async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
         """An error in one task ends this connection with a reason, and nothing else."""
@@ -289,7 +291,7 @@ class Connection:
         await self._close_peer()
         self._peer = Peer(
             executor=self._inference.frame_executor,
-            on_frame=session.sink.put_track_frame,
+            on_frame=self._take_track_frame,
             on_results_channel=self._use_data_channel,
             on_failed=self._media_failed,
             interfaces=self._settings.ice_interfaces,
@@ -329,6 +331,11 @@ class Connection:
         self._liveness.heard_media(time.monotonic())
         self._welcomed().sink.put_jpeg(frame)
 
+    def _take_track_frame(self, frame: ReceivedFrame) -> None:
+        """A connection that ends no longer owns the session, though its peer may send for a moment."""
+        if not self._ended.done():
+            self._welcomed().sink.put_track_frame(frame)
+
     def _observe(self, report: Report) -> None:
         if report.render_fps is not None:
             self._metrics.client_render_fps.observe(report.render_fps)
@@ -355,7 +362,8 @@ class Connection:
 
     def _media_failed(self) -> None:
         """The client may go on with JPEG frames, or offer again; if it does neither, liveness ends it."""
-        self._start(self.send(Event("state", state="media_failed")))
+        if not self._ended.done():
+            self._start(self.send(Event("state", state="media_failed")))
 
     def _replaced(self) -> None:
         self.end(EndReason.REPLACED)
