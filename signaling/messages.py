@@ -39,7 +39,6 @@ class ErrorCode(StrEnum):
     MODEL_UNAVAILABLE = "model_unavailable"
     MODEL_FAILED = "model_failed"
     UNAUTHORIZED = "unauthorized"
-    INTERNAL = "internal"
 
 
 class EndReason(StrEnum):
