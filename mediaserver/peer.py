@@ -27,6 +27,9 @@ from signaling.messages import ErrorCode, IceCandidate, ProtocolError
 
 RESULTS_LABEL = "results"
 _MAX_MEDIA_SECTIONS = 8
+_MAX_CANDIDATES = 64
+"""aiortc parses each on the event loop; a browser sends a handful, the rest by trickle."""
+_SENDING = ("sendrecv", "sendonly", None)
 
 
 class Peer:
@@ -151,6 +154,8 @@ _SDP_ERRORS: tuple[type[Exception], ...] = (
 
 
 def _check_offer(sdp: str) -> None:
+    if sdp.count("a=candidate:") > _MAX_CANDIDATES:
+        raise ProtocolError(ErrorCode.BAD_SDP, f"an offer may have {_MAX_CANDIDATES} candidates")
     try:
         description = SessionDescription.parse(sdp)
     except _SDP_ERRORS as exc:
@@ -158,7 +163,7 @@ def _check_offer(sdp: str) -> None:
     if len(description.media) > _MAX_MEDIA_SECTIONS:
         raise ProtocolError(ErrorCode.BAD_SDP, f"an offer may have {_MAX_MEDIA_SECTIONS} media sections")
     video = [media for media in description.media if media.kind == "video"]
-    if not any(media.direction in ("sendrecv", "sendonly", None) for media in video):
+    if not any(media.direction in _SENDING for media in video):
         raise ProtocolError(ErrorCode.NO_VIDEO, "the offer sends no video")
 
 

@@ -170,6 +170,15 @@ async def test_damaged_sdp_never_reaches_a_traceback(live: LiveServer) -> None:
     assert live.ended("internal_error") == before
 
 
+async def test_an_offer_with_hundreds_of_candidates_is_refused(live: LiveServer) -> None:
+    candidate = "a=candidate:1 1 udp 2130706431 10.0.0.1 9 typ host\r\n"
+    async with raw_socket(live) as socket:
+        await say(socket, HELLO)
+        error = await say(socket, {"type": "offer", "sdp": await offered("video") + candidate * 300})
+        assert error["code"] == "bad_sdp"
+        assert "64 candidates" in error["message"]
+
+
 async def test_an_offer_without_video_is_refused(live: LiveServer) -> None:
     async with raw_socket(live) as socket:
         await say(socket, HELLO)

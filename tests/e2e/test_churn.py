@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import os
 import threading
@@ -59,11 +60,14 @@ async def test_a_hundred_connects_leave_nothing_behind(tiny_models: Path) -> Non
     process = psutil.Process(os.getpid())
     async with live_server(tiny_models, max_sessions=100) as live:
         await a_hundred_come_and_go(live)  # whatever is made once, allocators' pools too, is made now
-        descriptors, memory = process.num_fds(), process.memory_info().rss
-        threads = threads_of_the_server()
-        await a_hundred_come_and_go(live)
+        descriptors, threads = process.num_fds(), threads_of_the_server()
+        memory = [process.memory_info().rss]
+        for _ in range(2):
+            await a_hundred_come_and_go(live)
+            memory.append(process.memory_info().rss)
         await eventually(lambda: process.num_fds() <= descriptors, 10)
         await eventually(lambda: threads_of_the_server() == threads, 10)
-        assert process.memory_info().rss - memory < 50 * 2**20
+        # What leaks, leaks each time; an allocator that takes another pool does so once.
+        assert min(later - earlier for earlier, later in itertools.pairwise(memory)) < 30 * 2**20
         assert live.ended("internal_error") == 0
     await eventually(lambda: len(asyncio.all_tasks()) == 1)
