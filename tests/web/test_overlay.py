@@ -57,8 +57,10 @@ _MEASURE = """async ([url, seconds, sync]) => {
     return right < 0 ? null : (left + right + 1) / 2 / 320;
   };
   const red = (r, g, b) => r - Math.max(g, b) > 80;
-  // The outline of id 1 is violet; in sync mode the delayed picture is on the canvas too.
-  const outlined = sync ? (r, g, b) => b - g > 60 : (r, g, b, alpha) => alpha > 128;
+  // An outline has the colour of its id, whichever that is. In sync mode the delayed, grey and red picture is
+  // on the canvas too.
+  const coloured = (r, g, b) => Math.max(r, g, b) - Math.min(r, g, b) > 100 && !red(r, g, b);
+  const outlined = sync ? coloured : (r, g, b, alpha) => alpha > 128;
   const drawn = [], hold = [];
   const rest = 2000, until = performance.now() + rest + 1000 * seconds;
   let before = 0, ticks = 0, began = 0;
