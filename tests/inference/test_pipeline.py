@@ -22,6 +22,7 @@ from inference.types import Image
 from tests.clips import picture, truth
 from tests.frames import frame_of
 from tests.slow_engine import SlowEngine
+from tests.tiny_models import KEYPOINTS
 from tests.waiting import eventually
 
 NO_OCR = PipelineOptions()
@@ -82,7 +83,9 @@ async def test_everything_comes_back_in_coordinates_of_the_frame_that_was_sent(
     assert green.box == pytest.approx(truth(0.3)["green"], abs=a_pixel)
     x, y, width, height = green.box
     assert len(green.keypoints) == 17
-    assert green.keypoints[0] == pytest.approx((x + 0.1 * width, y + 0.125 * height, green.score), abs=0.01)
+    across, down = KEYPOINTS[0]
+    nose = (x + across * width, y + down * height, green.score)
+    assert green.keypoints[0] == pytest.approx(nose, abs=0.01)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (4096, 16), (3, 2000)])
