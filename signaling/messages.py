@@ -48,7 +48,6 @@ class EndReason(StrEnum):
     CLIENT_GONE = "client_gone"
     PING_TIMEOUT = "ping_timeout"
     MEDIA_TIMEOUT = "media_timeout"
-    MEDIA_FAILED = "media_failed"
     HELLO_TIMEOUT = "hello_timeout"
     NO_MEDIA = "no_media"
     PROTOCOL_ERROR = "protocol_error"

@@ -58,7 +58,7 @@ _MEASURE = """async ([url, seconds, sync]) => {
   };
   const red = (r, g, b) => r - Math.max(g, b) > 80;
   // An outline has the colour of its id, whichever that is. In sync mode the delayed, grey and red picture is
-  // on the canvas too.
+  // is on the canvas too.
   const coloured = (r, g, b) => Math.max(r, g, b) - Math.min(r, g, b) > 100 && !red(r, g, b);
   const outlined = sync ? coloured : (r, g, b, alpha) => alpha > 128;
   const drawn = [], hold = [];
