@@ -207,7 +207,7 @@ async def recorded_packets(frames: int, fps: int, bitrate: int) -> list[list[Rtp
 
 
 async def cpu() -> None:
-    """The last row is a sender that obeys the hint of a session with 10 inferences a second: 15 frames, 150 kbit."""
+    """The last row: a sender that obeys the hint of a session with 10 inferences a second."""
     print("CPU ms per stream-second, from RTP packet to frame on the loop, VP8 320x240")
     full = await recorded_packets(300, fps=30, bitrate=500_000)
     hinted = await recorded_packets(150, fps=15, bitrate=150_000)
