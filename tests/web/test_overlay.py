@@ -91,7 +91,7 @@ async def _measure(page: Page, seconds: float, *, sync: bool = False) -> dict[st
 
 
 async def test_boxes_follow_the_picture_between_results(page: Page) -> None:
-    measured = await _measure(page, 5.0)
+    measured = await _measure(page, 10.0)
     drawn, hold = statistics.mean(measured["drawn"]), statistics.mean(measured["hold"])
     print(f"inference {measured['resultRate']:.1f}/s, drawn {measured['drawRate']:.0f}/s")
     print(f"mean error of the centre, frame widths: drawn {drawn:.4f}, held {hold:.4f}")

@@ -102,6 +102,20 @@ async def test_garbage_from_other_frames_changes_nothing(page: Page, address: st
     await expect(page.locator("#gauges")).not_to_contain_text("NaN")
 
 
+async def test_a_page_of_another_origin_cannot_frame_the_engine(page: Page, address: str) -> None:
+    """Neither the engine nor the page: a stranger could have them clicked on, or drive the camera."""
+    targets = [f"{address}engine/engine.html", address]
+    html = "".join(f'<iframe src="{target}"></iframe>' for target in targets)
+    stranger = "http://localhost:1/"
+    await page.route(stranger, lambda route: route.fulfill(body=html, content_type="text/html"))
+    await page.goto(stranger, wait_until="load")
+    framed = page.frames[1:]
+    assert len(framed) == len(targets)
+    assert all(frame.url.startswith("chrome-error:") for frame in framed), [frame.url for frame in framed]
+    await page.goto(address)  # which is there, and frames its own engine
+    await expect(page.locator("#start-stop")).to_be_enabled()
+
+
 async def test_a_dead_engine_is_noticed_and_replaced(page: Page, address: str) -> None:
     await page.goto(address)
     await page.get_by_role("button", name="Start", exact=True).click()
