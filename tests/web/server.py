@@ -8,13 +8,12 @@ import json
 from collections.abc import AsyncIterator, Mapping
 
 import numpy as np
-from aiohttp import web
 from numpy.typing import NDArray
 
 from inference.engine import Engine, HeadLayout, ModelInfo, Placement, Task
 from inference.types import FRAME_HEIGHT, FRAME_WIDTH, Floats
-from mediaserver.app import create_app
 from mediaserver.metrics import Metrics
+from mediaserver.serve import listening
 from mediaserver.server import LoadEngine, MediaServer, Readiness
 from mediaserver.setting_types import TokenKeys
 from mediaserver.settings import Settings
@@ -27,20 +26,12 @@ async def serving(
     """The address of a server; port 0 unless ``settings`` say otherwise."""
     chosen = Settings(**{"port": 0, "pose": False, **settings})  # type: ignore[arg-type]
     server = MediaServer(chosen, load_engine)
-    async with server.running():
-        runner = web.AppRunner(create_app(server), access_log=None, shutdown_timeout=0.5)
-        await runner.setup()
-        try:
-            site = web.TCPSite(runner, chosen.host, chosen.port)
-            await site.start()
-            while wait_ready and server.readiness is Readiness.LOADING:  # noqa: ASYNC110 - it has no event
-                await asyncio.sleep(0.01)
-            _, port = runner.addresses[0][:2]
-            yield f"http://127.0.0.1:{port}/"
-            await site.stop()
-            await server.drain()
-        finally:
-            await runner.cleanup()
+    async with server.running(), listening(server) as (url, stop_listening):
+        while wait_ready and server.readiness is Readiness.LOADING:  # noqa: ASYNC110 - it has no event
+            await asyncio.sleep(0.01)
+        yield url
+        await stop_listening()
+        await server.drain()
 
 
 def token_keys(keys: Mapping[str, str]) -> TokenKeys:
