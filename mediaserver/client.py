@@ -53,7 +53,7 @@ from signaling.messages import (
 __all__ = ["Channel", "ClientError", "ClientStats", "InferenceClient", "Refused", "Unreachable"]
 
 _MAX_WAITING_RESULTS = 64
-_BACKOFF_FIRST_S, _BACKOFF_LAST_S = 0.25, 4.0
+_BACKOFF_FIRST_S, _BACKOFF_LAST_S = 0.25, 2.0
 _LAST_RESULTS_S = 0.5
 _JPEG_WIDTH, _JPEG_HEIGHT, _JPEG_QUALITY = 320, 240, 80
 _JPEG_FRAMERATE = 15.0
@@ -209,13 +209,15 @@ class InferenceClient:
     async def _reconnect(self, first_pause_s: float) -> None:
         """Tries until the resume window has passed. The jitter keeps clients of one server apart."""
         give_up_at = time.monotonic() + self.welcome.limits.resume_window_s
-        pause_s = max(_BACKOFF_FIRST_S, first_pause_s)
+        backoff_s = _BACKOFF_FIRST_S
+        pause_s = max(backoff_s, first_pause_s)
         while True:
             await asyncio.sleep(pause_s * random.uniform(0.8, 1.2))
             try:
                 await self._connect()
             except Unreachable as exc:
-                pause_s = max(min(2 * pause_s, _BACKOFF_LAST_S), exc.retry_after_s)
+                pause_s = max(backoff_s, exc.retry_after_s)
+                backoff_s = min(2 * backoff_s, _BACKOFF_LAST_S)
                 if time.monotonic() + pause_s > give_up_at:
                     raise
             else:
@@ -273,7 +275,7 @@ class InferenceClient:
             self._count_sent(player, frame, time.time() * 1000.0)
 
         track = ClipTrack(player, count)
-        await link.offer(track, self._result_channel)
+        await link.offer(track, self._result_channel, player.framerate)
         await track.played()
 
     async def _send_jpegs(self, link: Link, player: ClipPlayer) -> None:

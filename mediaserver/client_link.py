@@ -13,6 +13,7 @@ from aiortc import MediaStreamTrack, RTCPeerConnection, RTCSessionDescription
 from mediaserver.client_bitrate import BitrateCap
 from mediaserver.client_errors import ClientError, Refused, Unreachable
 from mediaserver.client_relay import ice_configuration, relay_failure
+from mediaserver.ice_gathering import limit_gathering
 from mediaserver.peer_close import close_peer_connection
 from signaling.messages import (
     MAX_JPEG_BYTES,
@@ -107,8 +108,9 @@ class Link:
         self._answer.exception()  # an answer that nobody waits for is no error
         return closing
 
-    async def offer(self, track: MediaStreamTrack, channel: ResultChannel) -> None:
-        """Negotiates a peer connection that sends ``track``, and waits until media can flow.
+    async def offer(self, track: MediaStreamTrack, channel: ResultChannel, framerate: float) -> None:
+        """Negotiates a peer connection that sends ``track``, and waits until media can flow. ``framerate`` is
+        what the track gives when nothing holds it back.
 
         Raises `Refused` or `Unreachable`.
         """
@@ -120,10 +122,12 @@ class Link:
             results.on("message", self._on_data)
         connected = asyncio.Event()
         peer.on("connectionstatechange", lambda: _signal_settled(peer, connected))
+        if not self._relay_only:  # which gathers on no address of this machine
+            limit_gathering(peer)
         await peer.setLocalDescription(await peer.createOffer())
         if self._relay_only and " typ relay" not in peer.localDescription.sdp:
             raise await relay_failure(configuration)
-        await self.send(Offer(peer.localDescription.sdp))
+        await self.send(Offer(peer.localDescription.sdp, framerate))
         await peer.setRemoteDescription(RTCSessionDescription(await self._answer, "answer"))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_MEDIA_TIMEOUT_S):
@@ -161,9 +165,11 @@ class Link:
         await self.end_media()
         if self._socket is not None:
             socket, self._socket = self._socket, None
-            with contextlib.suppress(ConnectionError, aiohttp.ClientError, TimeoutError):
+            with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(2.0):
-                    await socket.send_str(encode(Bye()))
+                    with contextlib.suppress(ConnectionError, aiohttp.ClientError):
+                        await socket.send_str(encode(Bye()))
+                    # Also where nobody is left to say goodbye to: it frees the connection.
                     await socket.close()
 
     def _on_data(self, data: str | bytes) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import av
 from aiortc import MediaStreamTrack
 from aiortc.mediastreams import MediaStreamError
+from av.video.frame import PictureType
 
 from mediaserver.clip import ClipError, ClipPlayer
 
@@ -36,6 +37,10 @@ class ClipTrack(MediaStreamTrack):
             if not self._played.done():
                 self._played.set_result(None)
             raise MediaStreamError
+        # A decoded frame says how it was coded in the clip. To aiortc's VP8 encoder that is a wish: an intra
+        # frame would become a keyframe, and a clip of intra frames only (MJPEG) nothing but keyframes, each
+        # of them poor at a given bitrate.
+        frame.pict_type = PictureType.NONE
         self._on_frame(frame)
         return frame
 

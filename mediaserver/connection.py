@@ -12,9 +12,10 @@ from typing import Any
 
 from aiortc import RTCDataChannel
 
-from mediaserver.ice import ice_servers
+from mediaserver.handshake import authorize, welcome
 from mediaserver.jpeg import JpegError, parse_jpeg
 from mediaserver.liveness import Liveness
+from mediaserver.logs import fields
 from mediaserver.peer import Peer
 from mediaserver.pipeline_config import available_models, configured, default_options
 from mediaserver.rate_control import Observation, RateControl
@@ -22,11 +23,7 @@ from mediaserver.receiver import DropReason, ReceivedFrame
 from mediaserver.results import ResultSender
 from mediaserver.session import Inference, Session
 from mediaserver.sessions import Sessions
-from signaling.auth import Audience, Expired, Unauthorized, verify
 from signaling.messages import (
-    MAX_JPEG_BYTES,
-    MAX_TEXT_BYTES,
-    PROTOCOL_VERSION,
     Answer,
     Bye,
     Candidate,
@@ -38,7 +35,6 @@ from signaling.messages import (
     ErrorCode,
     Event,
     Hello,
-    Limits,
     Offer,
     Ping,
     PipelineConfig,
@@ -48,7 +44,6 @@ from signaling.messages import (
     Result,
     ServerMessage,
     Trigger,
-    Welcome,
 )
 from signaling.negotiation import Negotiation
 from signaling.rate_limit import RateLimit
@@ -99,12 +94,8 @@ class Connection:
         self._dropped_before: Counter[DropReason] = Counter()
         self._session: Session | None = None
         self._peer: Peer | None = None
+        self._camera_framerate: float | None = None
         self._results: ResultSender | None = None
-
-    @property
-    def welcomed(self) -> bool:
-        """Whether the client has said ``hello`` and was let in."""
-        return self._session is not None
 
     def end(self, reason: EndReason) -> None:
         """Asks the connection to end; the first reason stands."""
@@ -207,10 +198,8 @@ class Connection:
             session = self._session
             if session is None:
                 continue
-            width, height = session.sink.size
-            seen = Observation(
-                session.sink.received, session.inferred, width, height, session.pipeline.options.ocr
-            )
+            sink, ocr = session.sink, session.pipeline.options.ocr
+            seen = Observation(sink.received, session.inferred, *sink.size, ocr, self._camera_framerate)
             hint = control.observe(time.monotonic(), seen)
             if hint is not None:
                 await self.send(hint)
@@ -237,50 +226,22 @@ class Connection:
             case Bye():
                 self.end(EndReason.BYE)
 
-    def _authorize(self, hello: Hello) -> None:
-        """Checks the token where one is asked for; raises a fatal `ProtocolError`.
-
-        A session takes its own client back with a token that has expired since: tokens live for minutes,
-        sessions for hours, and networks fail at any time.
-        """
-        keys = self._settings.token_keys
-        if keys is None:
-            return
-        try:
-            verify(hello.token, keys.by_id, Audience.SESSION, time.time())
-        except Unauthorized as exc:
-            if isinstance(exc, Expired) and hello.resume in self._sessions:
-                return
-            raise ProtocolError(ErrorCode.UNAUTHORIZED, str(exc), fatal=True) from exc
-
     async def _welcome(self, hello: Hello) -> None:
-        self._authorize(hello)
+        authorize(hello, self._settings, self._sessions)
         models = self._inference.engine.models
         session = self._sessions.resume(hello.resume, self._replaced) if hello.resume else None
         resumed = session is not None
         if session is None:
             session = Session(self._inference, default_options(self._settings, models))
-            self._sessions.add(session, self._replaced)
+            if not self._sessions.add(session, self._replaced):
+                self.end(EndReason.SERVER_SHUTDOWN)
+                return
         self._session = session
         self._liveness.welcomed(time.monotonic())
         self._results = ResultSender(self._socket, hello.channel)
         (self._metrics.sessions_resumed if resumed else self._metrics.sessions_started).inc()
-        await self.send(
-            Welcome(
-                protocol=PROTOCOL_VERSION,
-                session=session.id,
-                resume_token=session.resume_token,
-                resumed=resumed,
-                ice_servers=ice_servers(self._settings, session.id, time.time()),
-                limits=Limits(
-                    max_text_bytes=MAX_TEXT_BYTES,
-                    max_jpeg_bytes=MAX_JPEG_BYTES,
-                    liveness_timeout_s=self._settings.liveness_timeout_s,
-                    resume_window_s=self._settings.resume_window_s,
-                ),
-                models=available_models(models),
-            )
-        )
+        logger.info("session started", extra=fields(session=session.id, resumed=resumed))
+        await self.send(welcome(session, self._settings, models, resumed=resumed))
         self._start(session.run(self))
         self._start(self._tell_state())
         self._configure(hello.pipeline)
@@ -290,7 +251,7 @@ class Connection:
         session = self._welcomed()
         await self._close_peer()
         self._peer = Peer(
-            executor=self._inference.frame_executor,
+            threads=self._inference.decode_threads,
             on_frame=self._take_track_frame,
             on_results_channel=self._use_data_channel,
             on_failed=self._media_failed,
@@ -303,6 +264,7 @@ class Connection:
             self._negotiation.refused()
             await self._close_peer()
             raise
+        self._camera_framerate = offer.camera_framerate
         session.sink.start_track()
         self._liveness.expect_media(time.monotonic())
         self._negotiation.answered()
@@ -381,20 +343,31 @@ class Connection:
 
     async def _release(self, reason: EndReason) -> None:
         self._negotiation.close()
-        with contextlib.suppress(SocketClosed):
-            await self._socket.send(Closing(reason, _RETRY_AFTER_S.get(reason, 0.0)))
-        await self._close_peer()
-        await self._socket.close()
+        try:
+            with contextlib.suppress(SocketClosed):
+                await self._socket.send(Closing(reason, _RETRY_AFTER_S.get(reason, 0.0)))
+            await self._close_peer()
+            await self._socket.close()
+        finally:
+            self._let_go(reason)
+
+    def _let_go(self, reason: EndReason) -> None:
+        """The session waits for its client to come back, or is over; the end is counted and logged."""
         self._metrics.sessions_ended.labels(reason).inc()
+        seconds = round(time.monotonic() - self._began, 1)
         session = self._session
-        if session is not None:
-            self._sessions.release(session, self._replaced, resumable=reason not in _FINAL)
+        if session is None:
+            logger.info("connection without a session ended", extra=fields(reason=reason, seconds=seconds))
+            return
+        self._sessions.release(session, self._replaced, resumable=reason not in _FINAL)
         logger.info(
-            "session %s ended: reason=%s seconds=%.1f frames=%d results=%d dropped=%s",
-            session.id if session else "-",
-            reason,
-            time.monotonic() - self._began,
-            session.sink.received if session else 0,
-            session.results_sent if session else 0,
-            session.dropped if session else {},
+            "session ended",
+            extra=fields(
+                session=session.id,
+                reason=reason,
+                seconds=seconds,
+                frames=session.sink.received,
+                results=session.results_sent,
+                dropped=session.dropped,
+            ),
         )

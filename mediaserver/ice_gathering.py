@@ -3,15 +3,39 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
 from typing import Any
 
 import aioice
-from aiortc import RTCIceTransport
+import aioice.ice
+import ifaddr
+from aiortc import RTCIceTransport, RTCPeerConnection
 
+from mediaserver.ice import listed_addresses
 from mediaserver.receiver import SeamMoved
+from mediaserver.setting_types import NetworkInterface
 
 _CONNECTION = "_connection"
 _GATHER = "get_component_candidates"
+_LOOPBACK = "127.0.0.1"
+
+
+def gathered_addresses(interfaces: Sequence[NetworkInterface]) -> list[str]:
+    """The local addresses that candidates are gathered on: those of ``interfaces``, or where it is empty
+    those that aioice takes by itself, all but loopback. A machine without a network has loopback only."""
+    if interfaces:
+        return listed_addresses(interfaces, ifaddr.get_adapters())
+    return list(aioice.ice.get_host_addresses(use_ipv4=True, use_ipv6=True)) or [_LOOPBACK]
+
+
+def limit_gathering(connection: RTCPeerConnection, interfaces: Sequence[NetworkInterface] = ()) -> None:
+    """Has all transports of ``connection`` gather on `gathered_addresses`; before its local description."""
+    addresses = gathered_addresses(interfaces)
+    secured = [transceiver.receiver.transport for transceiver in connection.getTransceivers()]
+    if connection.sctp is not None:
+        secured.append(connection.sctp.transport)
+    for transport in {dtls.transport for dtls in secured}:
+        gather_only(transport, addresses)
 
 
 def gather_only(transport: RTCIceTransport, addresses: list[str]) -> None:

@@ -6,9 +6,7 @@ aiortc's errors end here: what the other side caused comes out as `signaling.mes
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
 
-import ifaddr
 from aiortc import (
     RTCConfiguration,
     RTCDataChannel,
@@ -18,8 +16,9 @@ from aiortc import (
 from aiortc.exceptions import InvalidAccessError, InvalidStateError, OperationError
 from aiortc.sdp import SessionDescription, candidate_from_sdp
 
-from mediaserver.ice import announced, listed_addresses
-from mediaserver.ice_gathering import gather_only
+from mediaserver.decode_threads import DecodeThreads
+from mediaserver.ice import announced
+from mediaserver.ice_gathering import limit_gathering
 from mediaserver.peer_close import close_peer_connection
 from mediaserver.receiver import ReceivedFrame, VideoReceiver
 from mediaserver.setting_types import IpAddress, NetworkInterface
@@ -42,7 +41,7 @@ class Peer:
     def __init__(
         self,
         *,
-        executor: Executor,
+        threads: DecodeThreads,
         on_frame: Callable[[ReceivedFrame], None],
         on_results_channel: Callable[[RTCDataChannel], None],
         on_failed: Callable[[], None],
@@ -51,7 +50,7 @@ class Peer:
     ) -> None:
         # An empty list: without it aiortc asks a public STUN server.
         self._connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
-        self._executor = executor
+        self._threads = threads
         self._on_frame = on_frame
         self._on_results_channel = on_results_channel
         self._on_failed = on_failed
@@ -67,7 +66,7 @@ class Peer:
 
         Raises `ProtocolError` (bad_sdp, no_video, unsupported_codec).
         """
-        _check_offer(offer)
+        sending = _sending_video(offer)
         try:
             await self._connection.setRemoteDescription(RTCSessionDescription(sdp=offer, type="offer"))
         except OperationError as exc:
@@ -76,8 +75,8 @@ class Peer:
             ) from exc
         except _SDP_ERRORS as exc:
             raise _bad_sdp(exc) from exc
-        self._receive_one_video()
-        self._limit_gathering()
+        self._receive_video(sending)
+        limit_gathering(self._connection, self._interfaces)
         try:
             await self._connection.setLocalDescription(await self._connection.createAnswer())
         except _SDP_ERRORS as exc:
@@ -109,26 +108,17 @@ class Peer:
             await self.receiver.close()
         await close_peer_connection(self._connection)
 
-    def _receive_one_video(self) -> None:
-        """Attaches to the first video section; everything else is declined."""
-        for transceiver in self._connection.getTransceivers():
-            if transceiver.kind == "video" and self.receiver is None:
+    def _receive_video(self, number: int) -> None:
+        """Attaches to this media section; everything else is declined. A fresh connection has a transceiver
+        for each section of audio or video, in their order (RFC 8829, 5.10)."""
+        for place, transceiver in enumerate(self._connection.getTransceivers()):
+            if place == number:
                 transceiver.direction = "recvonly"
                 self.receiver = VideoReceiver.attach(
-                    transceiver.receiver, on_frame=self._on_frame, executor=self._executor
+                    transceiver.receiver, on_frame=self._on_frame, threads=self._threads
                 )
             else:
                 transceiver.direction = "inactive"
-
-    def _limit_gathering(self) -> None:
-        if not self._interfaces:
-            return
-        addresses = listed_addresses(self._interfaces, ifaddr.get_adapters())
-        secured = [transceiver.receiver.transport for transceiver in self._connection.getTransceivers()]
-        if self._connection.sctp is not None:
-            secured.append(self._connection.sctp.transport)
-        for transport in {dtls.transport for dtls in secured}:
-            gather_only(transport, addresses)
 
     def _data_channel_opened(self, channel: RTCDataChannel) -> None:
         if channel.label == RESULTS_LABEL:
@@ -153,7 +143,11 @@ _SDP_ERRORS: tuple[type[Exception], ...] = (
 )
 
 
-def _check_offer(sdp: str) -> None:
+def _sending_video(sdp: str) -> int:
+    """Checks an offer; the number of the first section that sends video, among those of audio and video.
+
+    Raises `ProtocolError`.
+    """
     if sdp.count("a=candidate:") > _MAX_CANDIDATES:
         raise ProtocolError(ErrorCode.BAD_SDP, f"an offer may have {_MAX_CANDIDATES} candidates")
     try:
@@ -162,9 +156,11 @@ def _check_offer(sdp: str) -> None:
         raise _bad_sdp(exc) from exc
     if len(description.media) > _MAX_MEDIA_SECTIONS:
         raise ProtocolError(ErrorCode.BAD_SDP, f"an offer may have {_MAX_MEDIA_SECTIONS} media sections")
-    video = [media for media in description.media if media.kind == "video"]
-    if not any(media.direction in _SENDING for media in video):
-        raise ProtocolError(ErrorCode.NO_VIDEO, "the offer sends no video")
+    sections = [media for media in description.media if media.kind in ("audio", "video")]
+    for number, media in enumerate(sections):
+        if media.kind == "video" and media.direction in _SENDING:
+            return number
+    raise ProtocolError(ErrorCode.NO_VIDEO, "the offer sends no video")
 
 
 def _bad_sdp(exc: Exception) -> ProtocolError:

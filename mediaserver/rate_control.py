@@ -27,13 +27,16 @@ class Observation:
     width: int
     height: int
     ocr: bool
+    camera_framerate: float | None = None
+    """Frames a second that the camera gives, where the client has told."""
 
 
 class RateControl:
     """Turns observations into ``rate`` hints. Time is passed in, in seconds.
 
-    Hints leave room above what is used, because a sender's own rate is not known while it obeys a hint: it
-    grows back by itself once the engine keeps up. The camera's size is the most that was seen of it, until
+    Hints leave room above what is used, so that a sender that obeys one grows back by itself once the engine
+    keeps up. No more than the camera's rate is asked for, where the client has told it: what arrives while a
+    hint is obeyed says nothing about it. The camera's size is the most that was seen of it, until
     the sender's picture gets smaller than was asked for: then it has another camera, or was turned.
 
     A hint goes out when the wish differs by more than 20 % from the last hint, and not more often than every
@@ -57,7 +60,7 @@ class RateControl:
         if not (measured and self._flowing):
             return None
         self._look_at_size(seen.width, seen.height)
-        wish = self._wish((seen.inferred - before.inferred) / elapsed_s, ocr=seen.ocr)
+        wish = self._wish((seen.inferred - before.inferred) / elapsed_s, seen)
         if self._hint is not None and not _differs(wish, self._hint):
             return None
         self._hint = wish
@@ -71,9 +74,10 @@ class RateControl:
         elif width * height > camera_width * camera_height:
             self._camera_size = (width, height)
 
-    def _wish(self, inference_framerate: float, *, ocr: bool) -> Rate:
+    def _wish(self, inference_framerate: float, seen: Observation) -> Rate:
         framerate = max(_HEADROOM * inference_framerate, _MIN_FRAMERATE)
-        enlarged = _OCR_SCALE if ocr else 1
+        framerate = min(framerate, seen.camera_framerate or framerate)
+        enlarged = _OCR_SCALE if seen.ocr else 1
         width, height = self._camera_size
         scale = max(1.0, min(width / (FRAME_WIDTH * enlarged), height / (FRAME_HEIGHT * enlarged)))
         pixels = width * height / scale**2

@@ -12,10 +12,10 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 import aiortc
 import av
@@ -24,6 +24,7 @@ from aiortc.rtcrtpparameters import RTCRtpCodecParameters
 from aiortc.rtp import AnyRtcpPacket, RtcpSrPacket, RtpPacket
 
 from mediaserver.capture_clock import CaptureClock, MediaTime
+from mediaserver.decode_threads import DecodeThreads
 from mediaserver.decoder import BoundedDecoder, DecodedFrame
 from mediaserver.frame_assembly import (
     EncodedFrame,
@@ -60,8 +61,7 @@ class DropReason(StrEnum):
     """A newer one was decoded before this one could be delivered."""
 
 
-@dataclass(frozen=True, slots=True)
-class ReceivedFrame:
+class ReceivedFrame(NamedTuple):
     """A decoded frame. ``rtp_timestamp`` is raw: 90 kHz, 32 bits; ``pts_ms`` counts from the first frame;
     ``capture_time_ms`` is Unix time in the sender's clock, ``None`` before its first sender report.
     ``arrived`` (of the frame's last packet) and ``decoded`` are seconds of ``time.monotonic``."""
@@ -169,21 +169,21 @@ class AiortcSeam:
 class VideoReceiver:
     """Delivers the newest decoded frame of an `RTCRtpReceiver` to ``on_frame``, on the event loop.
 
-    Attach before packets flow: in the ``track`` event, or any time before the answer leaves. ``executor``
-    runs the decoding and may be shared by all receivers. The track's own ``recv()`` never yields then.
+    Attach before packets flow: in the ``track`` event, or any time before the answer leaves. ``threads``
+    decode, and may be shared by all receivers. The track's own ``recv()`` never yields then.
     """
 
     def __init__(
         self,
         seam: AiortcSeam,
         on_frame: Callable[[ReceivedFrame], None],
-        executor: Executor,
+        threads: DecodeThreads,
         assembler: FrameAssembler,
     ) -> None:
         self._seam = seam
         self._on_frame = on_frame
         self._assembler = assembler
-        self._decoder = BoundedDecoder(executor, self._deliver, assembler.resync)
+        self._decoder = BoundedDecoder(threads, self._deliver, assembler.resync)
         self._clock = CaptureClock()
         self._media_time = MediaTime()
         self._packets = self._assembled = self._delivered = 0
@@ -199,7 +199,7 @@ class VideoReceiver:
         cls,
         receiver: RTCRtpReceiver,
         on_frame: Callable[[ReceivedFrame], None],
-        executor: Executor,
+        threads: DecodeThreads,
         *,
         max_wait: float = 0.15,
         keyframe_interval: float = 0.25,
@@ -211,7 +211,8 @@ class VideoReceiver:
         """
         seam = AiortcSeam(receiver)
         assembler = FrameAssembler(max_wait=max_wait, keyframe_interval=keyframe_interval)
-        video = cls(seam, on_frame, executor, assembler)
+        video = cls(seam, on_frame, threads, assembler)
+        video._decoder.open()
         seam.take_packets(video._handle_packet)
         seam.take_rtcp(video._handle_rtcp)
         return video

@@ -7,11 +7,13 @@ import secrets
 import time
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from inference.engine import Engine
 from inference.pipeline import Pipeline, PipelineOptions, TextsFound
-from inference.scheduler import Scheduler
+from inference.scheduler import Scheduler, Turn
+from mediaserver.decode_threads import DecodeThreads
 from mediaserver.frame_sink import FrameScaler, FrameSink, PendingFrame
 from mediaserver.jpeg import JpegError
 from mediaserver.metrics import Metrics
@@ -29,8 +31,9 @@ class Inference:
 
     engine: Engine
     scheduler: Scheduler
+    decode_threads: DecodeThreads
     frame_executor: Executor
-    """Decodes and scales: short work, which no other work may delay."""
+    """Scales, and decodes JPEG: short work, which no other work may delay."""
     vision_executor: Executor
     """Runs what the pipeline does itself: reading heads, flow, cutting out text."""
     metrics: Metrics
@@ -61,6 +64,7 @@ class Session:
         self.results_sent = 0
         self._inference = inference
         self._running = asyncio.Lock()
+        self._preparing = asyncio.Lock()
         self._dropped = {"receive": 0, "stale": 0, "send": 0}
         self._failure_limit = RateLimit(_FAILURES_PER_S, burst=2)
 
@@ -70,31 +74,48 @@ class Session:
         return {"sink": self.sink.replaced, **self._dropped}
 
     async def run(self, outlet: Outlet) -> None:
-        """Infers the newest frame, over and over, one at a time; until cancelled.
+        """Infers the newest frame, over and over, until cancelled; as many at once as the engine has use for.
 
         A run that begins while another winds up waits for it: the pipeline is for one at a time.
         """
         async with self._running:
             try:
-                await self._run(outlet)
+                async with asyncio.TaskGroup() as frames:
+                    await self._run(outlet, frames)
+            except ExceptionGroup as errors:
+                raise errors.exceptions[0] from errors
             finally:
                 self.sink.take()  # while the session waits for its client it holds no picture
                 await self.pipeline.stop()
 
-    async def _run(self, outlet: Outlet) -> None:
+    async def _run(self, outlet: Outlet, frames: asyncio.TaskGroup) -> None:
+        """Takes frames, and starts a task in ``frames`` for each."""
         scaler = FrameScaler()
+        under_way: set[asyncio.Task[None]] = set()
         while True:
+            while len(under_way) >= self._inference.engine.in_flight.of_one_session:
+                await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
             await self.sink.filled()
-            async with self._inference.scheduler.turn():
-                pending = self.sink.take()
-                if pending is None or self._is_late(pending, "inference"):
-                    continue
-                result, problems = await self._infer(pending, scaler, outlet)
-            # The turn is over: a client that is slow to read makes nobody else wait.
-            for code, words in problems:
-                await self._report(outlet, code, words)
-            if result is not None and not self._is_late(pending, "send"):
-                await self._deliver(result, outlet)
+            turn = await self._inference.scheduler.turn()
+            pending = self.sink.take()
+            if pending is None or self._is_late(pending, "inference"):
+                turn.end()
+                continue
+            task = frames.create_task(self._carry(pending, scaler, turn, outlet))
+            under_way.add(task)
+            task.add_done_callback(under_way.discard)
+            task.add_done_callback(partial(_end, turn))  # also of a task that is cancelled before it runs
+
+    async def _carry(self, pending: PendingFrame, scaler: FrameScaler, turn: Turn, outlet: Outlet) -> None:
+        """One frame, from the slot to the client."""
+        with self._inference.metrics.frames_in_flight.track_inprogress():
+            result, problems = await self._infer(pending, scaler, outlet)
+        turn.end()  # a client that is slow to read makes nobody else wait
+        # First: the next frame's result may be at hand while the client is slow to take a report.
+        if result is not None and not self._is_late(pending, "send"):
+            await self._deliver(result, outlet)
+        for code, words in problems:
+            await self._report(outlet, code, words)
 
     async def _infer(
         self, pending: PendingFrame, scaler: FrameScaler, outlet: Outlet
@@ -109,7 +130,8 @@ class Session:
         loop, metrics = asyncio.get_running_loop(), self._inference.metrics
         started = time.monotonic()
         try:
-            frame = await loop.run_in_executor(self._inference.frame_executor, scaler.prepare, pending)
+            async with self._preparing:  # in the order in which frames were taken
+                frame = await loop.run_in_executor(self._inference.frame_executor, scaler.prepare, pending)
         except JpegError as exc:
             return None, [(ErrorCode.BAD_FRAME, str(exc))]
         prepared = time.monotonic()
@@ -154,3 +176,7 @@ class Session:
         self._inference.metrics.protocol_errors.labels(code).inc()
         if self._failure_limit.allows(time.monotonic()):
             await outlet.send(Error(code, words[:200], fatal=False))
+
+
+def _end(turn: Turn, task: asyncio.Task[None]) -> None:
+    turn.end()

@@ -1,4 +1,4 @@
-"""The one registry of sessions: who is connected, who may come back, who is turned away."""
+"""The one registry of this process's sessions: who is connected, who may come back, who is turned away."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from mediaserver.metrics import Metrics
+from mediaserver.scoreboard import Row
 from mediaserver.session import Session
 
 
@@ -18,11 +20,16 @@ class _Entry:
 
 
 class Sessions:
-    """Sessions by resume token. A session stays for ``resume_window_s`` after its connection was lost."""
+    """Sessions by resume token. A session stays for ``resume_window_s`` after its connection was lost.
 
-    def __init__(self, resume_window_s: float, max_resumable: int) -> None:
+    They are counted in ``row``, over all workers, and in the metrics.
+    """
+
+    def __init__(self, resume_window_s: float, max_resumable: int, row: Row, metrics: Metrics) -> None:
         self._resume_window_s = resume_window_s
         self._max_resumable = max_resumable
+        self._row = row
+        self._live = metrics.sessions_live
         self._entries: dict[str, _Entry] = {}
 
     def __len__(self) -> int:
@@ -33,9 +40,13 @@ class Sessions:
         """Whether ``token`` leads to a session."""
         return token in self._entries
 
-    def add(self, session: Session, detach: Callable[[], None]) -> None:
-        """Takes in a new session, run by the connection that ``detach`` ends."""
+    def add(self, session: Session, detach: Callable[[], None]) -> bool:
+        """Takes in a new session, run by the connection that ``detach`` ends; false while none are taken."""
+        if not self._row.begin_session():
+            return False
+        self._live.inc()
         self._entries[session.resume_token] = _Entry(session, detach)
+        return True
 
     def resume(self, token: str, detach: Callable[[], None]) -> Session | None:
         """The session that ``token`` belongs to, now run by another connection.
@@ -84,5 +95,7 @@ class Sessions:
 
     def _forget(self, token: str) -> None:
         entry = self._entries.pop(token)
+        self._row.end_session()
+        self._live.dec()
         if entry.expiry is not None:
             entry.expiry.cancel()

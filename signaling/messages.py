@@ -20,6 +20,7 @@ Score: TypeAlias = Annotated[float, Meta(ge=0.0, le=1.0)]
 Label: TypeAlias = Annotated[str, Meta(min_length=1, max_length=64)]
 Sdp: TypeAlias = Annotated[str, Meta(min_length=1, max_length=MAX_TEXT_BYTES)]
 Token: TypeAlias = Annotated[str, Meta(max_length=4096)]
+Framerate: TypeAlias = Annotated[float, Meta(gt=0.0)]
 
 
 class ErrorCode(StrEnum):
@@ -106,10 +107,12 @@ class Hello(Struct, tag="hello", tag_field="type", omit_defaults=True):
     """``resume_token`` of an earlier ``welcome``: go on with that session."""
 
 
-class Offer(Struct, tag="offer", tag_field="type"):
+class Offer(Struct, tag="offer", tag_field="type", omit_defaults=True):
     """An SDP offer (RFC 8829). A later offer replaces the peer connection of the earlier one."""
 
     sdp: Sdp
+    camera_framerate: Framerate | None = None
+    """Frames a second that the camera gives, where that is known: no ``rate`` hint asks for more."""
 
 
 class IceCandidate(Struct, rename={"sdp_mid": "sdpMid", "sdp_m_line_index": "sdpMLineIndex"}):

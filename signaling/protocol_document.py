@@ -44,8 +44,8 @@ The server pings the socket (RFC 6455, 5.5.2); a socket or media that is silent 
 with `hello.resume` goes on with its session: same id, same tracks, same numbering.
 
 A server with keys wants a session token in `hello.token`, else it answers `error` `unauthorized` and closes;
-`docs/access.md` says what a token is. With `hello.resume` of a session that still waits, the token may have
-expired since.
+[Access](access.md) says what a token is. With `hello.resume` of a session that still waits, the token may
+have expired since.
 
 Boxes are x, y, width, height. Like all points they are normalised to the frame that was sent, 0..1 from its
 top left.

@@ -19,7 +19,7 @@ from aiortc import (
     RTCSessionDescription,
 )
 
-from tests import barcode
+from rendered_world import barcode
 from tests.impairment import ImpairmentRelay
 
 WIDTH, HEIGHT = 320, 240

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.engine import Engine, ModelInfo, Task
+from inference.engine import Engine, InFlight, ModelInfo, Task
 from inference.types import Floats
 
 
@@ -28,6 +28,10 @@ class SlowEngine:
     @property
     def trouble(self) -> str | None:
         return self._engine.trouble
+
+    @property
+    def in_flight(self) -> InFlight:
+        return self._engine.in_flight
 
     async def ready(self) -> None:
         await self._engine.ready()

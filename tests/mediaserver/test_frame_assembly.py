@@ -3,7 +3,6 @@ from __future__ import annotations
 import itertools
 import random
 from collections import defaultdict
-from dataclasses import replace
 
 import pytest
 
@@ -160,7 +159,7 @@ class TestLoss:
             following = sender.frame(at=float(start), size=1)
             assert add_all(assembler, [first, last, *following]) == []
             assembler.poll(float(start))
-            assert len(assembler.add(replace(lost, arrived=start + 0.02))) == 2
+            assert len(assembler.add(lost._replace(arrived=start + 0.02))) == 2
             assert assembler.due is None
         assert assembler.rtt == pytest.approx(0.02, abs=0.002)
 
@@ -219,7 +218,7 @@ class TestLoss:
         add_all(assembler, [first, last])
         for step in range(30):
             assert not assembler.poll(step / 100).request_keyframe
-        assert len(assembler.add(replace(lost, arrived=0.3))) == 1
+        assert len(assembler.add(lost._replace(arrived=0.3))) == 1
         assert assembler.due is None
 
     def test_what_is_missing_before_an_awaited_keyframe_is_not_asked_for(self) -> None:
@@ -329,7 +328,7 @@ class LossyPath:
             if step % 33 == 0:
                 self._send_frame(step)
             for packet in self._on_the_way.pop(step, []):
-                self._leave(step, self.assembler.add(replace(packet, arrived=step / 1000)))
+                self._leave(step, self.assembler.add(packet._replace(arrived=step / 1000)))
             due = self.assembler.due
             if due is not None and due <= step / 1000:
                 self._give_feedback(step)

@@ -4,7 +4,7 @@ import aioice
 import pytest
 from aiortc import RTCIceGatherer, RTCIceTransport
 
-from mediaserver.ice_gathering import gather_only
+from mediaserver.ice_gathering import gather_only, gathered_addresses
 from mediaserver.receiver import SeamMoved
 
 
@@ -39,3 +39,8 @@ async def test_an_aiortc_without_the_connection_is_refused(monkeypatch: pytest.M
     monkeypatch.delattr(gatherer, "_connection")
     with pytest.raises(SeamMoved, match="_connection"):
         gather_only(transport, [])
+
+
+def test_a_machine_without_a_network_has_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(aioice.ice, "get_host_addresses", lambda **families: [])
+    assert gathered_addresses(()) == ["127.0.0.1"]

@@ -3,11 +3,12 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from aiortc import RTCConfiguration, RTCPeerConnection
+from aiortc.sdp import SessionDescription
 
+from mediaserver.decode_threads import DecodeThreads
 from mediaserver.peer import Peer
 from mediaserver.setting_types import IpAddress, NetworkInterface
 
@@ -16,9 +17,9 @@ LOOPBACK = (NetworkInterface("127.0.0.1"),)
 
 @contextlib.asynccontextmanager
 async def answering(**addresses: Any) -> AsyncIterator[Peer]:
-    with ThreadPoolExecutor(1) as executor:
+    with DecodeThreads(1) as threads:
         peer = Peer(
-            executor=executor,
+            threads=threads,
             on_frame=lambda frame: None,
             on_results_channel=lambda channel: None,
             on_failed=lambda: None,
@@ -53,3 +54,15 @@ async def test_media_uses_only_the_interfaces_that_are_listed() -> None:
 async def test_the_answer_announces_the_public_address() -> None:
     async with answering(interfaces=LOOPBACK, public_ip=IpAddress("203.0.113.7")) as peer:
         assert addresses_in(await peer.answer(await offer())) == {"203.0.113.7"}
+
+
+async def test_the_first_video_that_is_sent_is_received() -> None:
+    client = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+    for kind, direction in (("audio", "sendonly"), ("video", "recvonly"), ("video", "sendonly")):
+        client.addTransceiver(kind, direction=direction)
+    sdp = (await client.createOffer()).sdp
+    await client.close()
+    async with answering(interfaces=LOOPBACK) as peer:
+        sections = SessionDescription.parse(await peer.answer(sdp)).media
+        assert peer.receiver is not None
+    assert [media.direction for media in sections] == ["inactive", "inactive", "recvonly"]

@@ -9,10 +9,16 @@ START = Observation(received=0, inferred=0, width=640, height=480, ocr=False)
 
 
 def hints(
-    camera: float, capacity: float, seconds: int, *, ocr: bool = False, framerate: float | None = None
+    camera: float,
+    capacity: float,
+    seconds: int,
+    *,
+    ocr: bool = False,
+    framerate: float | None = None,
+    told: float | None = None,
 ) -> list[tuple[int, Rate]]:
     """Plays a sender, at ``framerate`` at first, and an engine against the controller, second by second."""
-    control, seen, sent = RateControl(), replace(START, ocr=ocr), []
+    control, seen, sent = RateControl(), replace(START, ocr=ocr, camera_framerate=told), []
     framerate, received, inferred = framerate or camera, 0.0, 0.0
     for second in range(seconds):
         hint = control.observe(float(second), seen)
@@ -34,6 +40,12 @@ def test_a_slow_engine_asks_for_half_more_than_it_uses() -> None:
 def test_never_less_than_five_and_always_room_above_what_is_used() -> None:
     assert hints(camera=30, capacity=1, seconds=10)[-1][1].max_framerate == 5
     assert abs(hints(camera=20, capacity=100, seconds=10)[-1][1].max_framerate - 30) < 1
+
+
+def test_no_more_is_asked_for_than_the_camera_gives_where_that_is_known() -> None:
+    assert hints(camera=20, capacity=100, seconds=10, told=20)[-1][1].max_framerate == 20
+    assert hints(camera=2, capacity=100, seconds=10, told=2)[-1][1].max_framerate == 2
+    assert abs(hints(camera=30, capacity=10, seconds=10, told=30)[-1][1].max_framerate - 15) < 1
 
 
 def test_a_sender_that_is_held_by_an_earlier_hint_is_let_go() -> None:

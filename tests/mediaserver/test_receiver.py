@@ -7,7 +7,6 @@ import statistics
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 
 import aiortc
@@ -16,22 +15,23 @@ from aiortc import RTCRtpReceiver
 from aiortc.rtp import RtpPacket
 
 from mediaserver import receiver as receiver_module
+from mediaserver.decode_threads import DecodeThreads
 from mediaserver.receiver import AiortcSeam, DropReason, ReceivedFrame, SeamMoved, VideoReceiver
 from tests.impairment import Impairment, ImpairmentRelay
 from tests.peer_pair import BarcodeCamera, read_barcode, sending
 
 
 @pytest.fixture
-def executor() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor(1, thread_name_prefix="decode") as executor:
-        yield executor
+def threads() -> Iterator[DecodeThreads]:
+    with DecodeThreads(1) as threads:
+        yield threads
 
 
 class Session:
     """A `VideoReceiver` and all that it delivered."""
 
-    def __init__(self, executor: ThreadPoolExecutor) -> None:
-        self.executor = executor
+    def __init__(self, threads: DecodeThreads) -> None:
+        self.threads = threads
         self.frames: list[ReceivedFrame] = []
         self.video: VideoReceiver
         self.rtc: RTCRtpReceiver
@@ -39,7 +39,7 @@ class Session:
 
     def attach(self, receiver: RTCRtpReceiver) -> None:
         self.rtc = receiver
-        self.video = VideoReceiver.attach(receiver, self.take, self.executor)
+        self.video = VideoReceiver.attach(receiver, self.take, self.threads)
 
     def take(self, frame: ReceivedFrame) -> None:
         self.frames.append(frame)
@@ -65,9 +65,9 @@ def drawn(frame: ReceivedFrame) -> int:
 
 @asynccontextmanager
 async def receiving(
-    executor: ThreadPoolExecutor, *, fps: float = 30, codec: str = "VP8", relay: ImpairmentRelay | None = None
+    threads: DecodeThreads, *, fps: float = 30, codec: str = "VP8", relay: ImpairmentRelay | None = None
 ) -> AsyncIterator[Session]:
-    session = Session(executor)
+    session = Session(threads)
     async with sending(BarcodeCamera(fps), session.attach, codec=codec, relay=relay):
         try:
             yield session
@@ -101,8 +101,8 @@ def _transport() -> aiortc.RTCDtlsTransport:
 
 
 @pytest.mark.parametrize("codec", ["VP8", "H264"])
-async def test_frames_come_whole_in_order_and_without_delay(codec: str, executor: ThreadPoolExecutor) -> None:
-    async with receiving(executor, codec=codec) as session:
+async def test_frames_come_whole_in_order_and_without_delay(codec: str, threads: DecodeThreads) -> None:
+    async with receiving(threads, codec=codec) as session:
         await session.frame_count(40)
         stats = session.video.stats
     frames = session.frames
@@ -119,8 +119,8 @@ async def test_frames_come_whole_in_order_and_without_delay(codec: str, executor
     assert stats.last_packet is not None
 
 
-async def test_attaching_to_a_receiver_that_has_started(executor: ThreadPoolExecutor) -> None:
-    session = Session(executor)
+async def test_attaching_to_a_receiver_that_has_started(threads: DecodeThreads) -> None:
+    session = Session(threads)
     receivers: list[RTCRtpReceiver] = []
     async with sending(BarcodeCamera(30), receivers.append):
         await asyncio.sleep(0.2)
@@ -130,8 +130,8 @@ async def test_attaching_to_a_receiver_that_has_started(executor: ThreadPoolExec
     assert session.video.stats.plis >= 1
 
 
-async def test_capture_times_are_in_the_sender_s_clock(executor: ThreadPoolExecutor) -> None:
-    async with receiving(executor) as session:
+async def test_capture_times_are_in_the_sender_s_clock(threads: DecodeThreads) -> None:
+    async with receiving(threads) as session:
         await session.until(lambda: any(frame.capture_time_ms is not None for frame in session.frames))
         await session.frame_count(len(session.frames) + 20)
     errors = [
@@ -148,9 +148,9 @@ def longest_pause(frames: list[ReceivedFrame], since: float) -> float:
     return max(later - earlier for earlier, later in itertools.pairwise(times))
 
 
-async def test_after_a_burst_of_losses_frames_go_on(executor: ThreadPoolExecutor) -> None:
+async def test_after_a_burst_of_losses_frames_go_on(threads: DecodeThreads) -> None:
     rtt = Impairment(delay=0.025)
-    async with ImpairmentRelay(rtt, rtt) as relay, receiving(executor, relay=relay) as session:
+    async with ImpairmentRelay(rtt, rtt) as relay, receiving(threads, relay=relay) as session:
         await session.frame_count(15)
         for _ in range(3):
             lost_at = time.monotonic()
@@ -165,18 +165,18 @@ async def test_after_a_burst_of_losses_frames_go_on(executor: ThreadPoolExecutor
     assert len({drawn(frame) for frame in session.frames}) == len(session.frames)
 
 
-async def test_over_a_lossy_reordering_path_no_picture_is_damaged(executor: ThreadPoolExecutor) -> None:
+async def test_over_a_lossy_reordering_path_no_picture_is_damaged(threads: DecodeThreads) -> None:
     bad = Impairment(loss=0.1, delay=0.01, jitter=0.03, reorder=0.1, duplicate=0.1)
     relay = ImpairmentRelay(bad, Impairment(loss=0.1, delay=0.01))
-    async with relay, receiving(executor, relay=relay) as session:
+    async with relay, receiving(threads, relay=relay) as session:
         await session.frame_count(50)
     assert len({drawn(frame) for frame in session.frames}) == len(session.frames)
 
 
-async def test_a_lost_keyframe_is_asked_for_again(executor: ThreadPoolExecutor) -> None:
+async def test_a_lost_keyframe_is_asked_for_again(threads: DecodeThreads) -> None:
     async with ImpairmentRelay() as relay:
         relay.uplink.impairment = Impairment(loss=1.0)
-        async with receiving(executor, relay=relay) as session:
+        async with receiving(threads, relay=relay) as session:
             await asyncio.sleep(0.5)
             assert session.frames == []
             relay.uplink.impairment = Impairment()
@@ -184,8 +184,8 @@ async def test_a_lost_keyframe_is_asked_for_again(executor: ThreadPoolExecutor) 
             assert session.video.stats.plis >= 1
 
 
-async def test_after_a_blackout_frames_go_on(executor: ThreadPoolExecutor) -> None:
-    async with ImpairmentRelay() as relay, receiving(executor, relay=relay) as session:
+async def test_after_a_blackout_frames_go_on(threads: DecodeThreads) -> None:
+    async with ImpairmentRelay() as relay, receiving(threads, relay=relay) as session:
         await session.frame_count(5)
         relay.kill()
         await asyncio.sleep(1.5)
@@ -195,9 +195,9 @@ async def test_after_a_blackout_frames_go_on(executor: ThreadPoolExecutor) -> No
 
 
 async def test_a_fault_is_contained_counted_and_logged_once(
-    executor: ThreadPoolExecutor, caplog: pytest.LogCaptureFixture
+    threads: DecodeThreads, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with receiving(executor) as session:
+    async with receiving(threads) as session:
         await session.frame_count(3)
         with caplog.at_level(logging.ERROR):
             for _ in range(2):
@@ -210,15 +210,15 @@ async def test_a_fault_is_contained_counted_and_logged_once(
         await session.frame_count(seen + 5)
 
 
-async def test_a_faulty_sink_does_not_end_the_stream(executor: ThreadPoolExecutor) -> None:
-    session = Session(executor)
+async def test_a_faulty_sink_does_not_end_the_stream(threads: DecodeThreads) -> None:
+    session = Session(threads)
 
     def fail(frame: ReceivedFrame) -> None:
         session.take(frame)
         raise ZeroDivisionError
 
     def attach(receiver: RTCRtpReceiver) -> None:
-        session.video = VideoReceiver.attach(receiver, fail, executor)
+        session.video = VideoReceiver.attach(receiver, fail, threads)
 
     async with sending(BarcodeCamera(30), attach):
         await session.frame_count(5)
@@ -227,8 +227,8 @@ async def test_a_faulty_sink_does_not_end_the_stream(executor: ThreadPoolExecuto
         await session.video.close()
 
 
-async def test_closing_is_quick_and_final(executor: ThreadPoolExecutor) -> None:
-    async with receiving(executor) as session:
+async def test_closing_is_quick_and_final(threads: DecodeThreads) -> None:
+    async with receiving(threads) as session:
         await session.frame_count(3)
         await session.video.close()
         await session.video.close()

@@ -4,6 +4,8 @@ import asyncio
 from types import SimpleNamespace
 from typing import Any
 
+from mediaserver import scoreboard
+from mediaserver.metrics import Metrics
 from mediaserver.sessions import Sessions
 
 
@@ -14,8 +16,12 @@ def session(token: str) -> Any:
 def nothing() -> None: ...
 
 
+def registry(resume_window_s: float, max_resumable: int = 8) -> Sessions:
+    return Sessions(resume_window_s, max_resumable, scoreboard.alone().rows[0], Metrics())
+
+
 async def test_a_lost_client_finds_its_session_again() -> None:
-    sessions = Sessions(resume_window_s=10, max_resumable=8)
+    sessions = registry(10)
     lost = session("token")
     sessions.add(lost, nothing)
     sessions.release(lost, nothing, resumable=True)
@@ -24,7 +30,7 @@ async def test_a_lost_client_finds_its_session_again() -> None:
 
 
 async def test_it_counts_who_is_there_and_who_may_come_back() -> None:
-    sessions = Sessions(resume_window_s=10, max_resumable=8)
+    sessions = registry(10)
     here, lost, done = session("here"), session("lost"), session("done")
     for each in (here, lost, done):
         sessions.add(each, nothing)
@@ -36,7 +42,7 @@ async def test_it_counts_who_is_there_and_who_may_come_back() -> None:
 
 
 async def test_after_the_window_it_is_gone() -> None:
-    sessions = Sessions(resume_window_s=0.02, max_resumable=8)
+    sessions = registry(0.02)
     lost = session("token")
     sessions.add(lost, nothing)
     sessions.release(lost, nothing, resumable=True)
@@ -45,7 +51,7 @@ async def test_after_the_window_it_is_gone() -> None:
 
 
 async def test_a_client_that_said_goodbye_cannot_come_back() -> None:
-    sessions = Sessions(resume_window_s=10, max_resumable=8)
+    sessions = registry(10)
     done = session("token")
     sessions.add(done, nothing)
     sessions.release(done, nothing, resumable=False)
@@ -53,7 +59,7 @@ async def test_a_client_that_said_goodbye_cannot_come_back() -> None:
 
 
 async def test_resuming_ends_the_connection_that_still_runs_the_session() -> None:
-    sessions = Sessions(resume_window_s=10, max_resumable=8)
+    sessions = registry(10)
     running = session("token")
     ended: list[str] = []
 
@@ -70,7 +76,7 @@ async def test_resuming_ends_the_connection_that_still_runs_the_session() -> Non
 
 
 async def test_lost_sessions_do_not_pile_up() -> None:
-    sessions = Sessions(resume_window_s=10, max_resumable=2)
+    sessions = registry(10, max_resumable=2)
     for number in range(5):
         lost = session(str(number))
         sessions.add(lost, nothing)
@@ -86,7 +92,7 @@ async def test_lost_sessions_do_not_pile_up() -> None:
 
 
 async def test_a_long_session_that_was_just_lost_outlasts_those_lost_before_it() -> None:
-    sessions = Sessions(resume_window_s=10, max_resumable=2)
+    sessions = registry(10, max_resumable=2)
     long = session("long")
     sessions.add(long, nothing)
     for number in range(2):
