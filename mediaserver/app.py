@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from pathlib import Path
 from typing import Annotated
 
 import msgspec
@@ -13,6 +13,7 @@ from msgspec import Meta
 
 from mediaserver.server import MediaServer, Readiness
 from mediaserver.setting_types import HttpUrl
+from mediaserver.web_files import web_root
 from signaling.auth import Audience, Unauthorized, origin_allowed, verify
 from signaling.websocket import SignalingSocket, SocketClosed
 
@@ -39,7 +40,7 @@ def create_app(server: MediaServer) -> web.Application:
     app.router.add_get("/metrics", _metrics)
     app.router.add_get("/config.json", _config)
     app.router.add_get("/", _index)
-    app.router.add_static("/", _web_root())
+    app.router.add_static("/", web_root())
     return app
 
 
@@ -48,13 +49,11 @@ async def _inference(request: web.Request) -> web.StreamResponse:
     origin = request.headers.get("Origin")
     if not origin_allowed(origin, request.host, server.settings.allowed_origins):
         server.metrics.sessions_refused.labels("origin").inc()
-        return _error(403, "origin", "pages of this origin may not use this server (allowed_origins)")
+        message = "pages of this origin may not use this server (allowed_origins)"
+        return _error(403, "origin", message, _readable_by(origin))
     with server.admission() as refusal:
         if refusal is not None:
-            headers = {"Retry-After": str(refusal.retry_after_s)}
-            if origin is not None:
-                # A browser hides why an upgrade failed; a page on another host may ask for it by GET.
-                headers |= {"Access-Control-Allow-Origin": origin, "Vary": "Origin"}
+            headers = {"Retry-After": str(refusal.retry_after_s)} | _readable_by(origin)
             return web.json_response(
                 {"error": refusal.reason, "retry_after_s": refusal.retry_after_s}, status=503, headers=headers
             )
@@ -74,7 +73,7 @@ async def _healthz(request: web.Request) -> web.Response:
 async def _readyz(request: web.Request) -> web.Response:
     server = request.app[_SERVER]
     refusal = server.refusal()
-    ready = server.readiness is Readiness.READY and server.trouble is None
+    ready = server.able
     body = {
         "ready": ready,
         "state": "degraded" if server.readiness is Readiness.READY and not ready else server.readiness,
@@ -107,8 +106,10 @@ async def _drain(request: web.Request) -> web.Response:
 
 
 async def _metrics(request: web.Request) -> web.Response:
+    # With several workers it reads files: not on the event loop.
+    body = await asyncio.to_thread(request.app[_SERVER].metrics.exposition)
     return web.Response(
-        body=request.app[_SERVER].metrics.exposition(),
+        body=body,
         headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"},
     )
 
@@ -118,7 +119,12 @@ async def _config(request: web.Request) -> web.Response:
 
 
 async def _index(request: web.Request) -> web.FileResponse:
-    return web.FileResponse(_web_root() / "index.html")
+    return web.FileResponse(web_root() / "index.html")
+
+
+def _readable_by(origin: str | None) -> dict[str, str]:
+    """A browser hides why an upgrade failed; a page on another host asks for it by GET."""
+    return {} if origin is None else {"Access-Control-Allow-Origin": origin, "Vary": "Origin"}
 
 
 def _error(status: int, code: str, message: str, headers: dict[str, str] | None = None) -> web.Response:
@@ -126,7 +132,10 @@ def _error(status: int, code: str, message: str, headers: dict[str, str] | None 
 
 
 def _security_headers(lifecycle_api: HttpUrl | None) -> Middleware:
-    connect = ["'self'", "ws:", "wss:"] + ([] if lifecycle_api is None else [lifecycle_api.origin])
+    connect = ["'self'", "ws:", "wss:"]
+    if lifecycle_api is not None:
+        # The machine that it names, at an address not known yet, is asked by HTTP why it refused a socket.
+        connect += [lifecycle_api.origin, "https:", "http://127.0.0.1:*", "http://localhost:*"]
     headers = {
         "Content-Security-Policy": (
             "default-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; "
@@ -145,10 +154,3 @@ def _security_headers(lifecycle_api: HttpUrl | None) -> Middleware:
         return response
 
     return add_headers
-
-
-def _web_root() -> Path:
-    """Beside this file in an installed wheel, at the top of a checkout."""
-    here = Path(__file__).resolve().parent
-    installed = here / "web"
-    return installed if installed.is_dir() else here.parent / "web"

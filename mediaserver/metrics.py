@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+import os
+from pathlib import Path
+from typing import Literal
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, values
+from prometheus_client.multiprocess import MultiProcessCollector
 
 from inference.engine import EngineError, Task
 
@@ -10,13 +15,30 @@ _STAGE_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.035, 0.05, 0.1, 0.2, 0.35, 
 _LAG_BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1.0)
 
 
-class Metrics:
-    """The metrics of one server and their registry. Also an `inference.engine.EngineObserver`."""
+def keep_in_files(directory: Path, worker: int) -> None:
+    """From now on the metrics of this process are kept in files in ``directory``, for all workers to read.
 
-    def __init__(self) -> None:
+    The files are named after the worker, not the process, so that counters go on where a process that died
+    left them. (prometheus_client's way of being told so is this variable of its module.)
+    """
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(directory)
+    values.ValueClass = values.MultiProcessValue(lambda: worker)  # type: ignore[no-untyped-call]
+
+
+class Metrics:
+    """The metrics of one process and their registry. Also an `inference.engine.EngineObserver`.
+
+    ``files`` is the directory of `keep_in_files`, where the metrics of all workers are read from.
+    """
+
+    def __init__(self, files: Path | None = None) -> None:
         self.registry = CollectorRegistry()
+        self._files = files
         counter, gauge, histogram = self._counter, self._gauge, self._histogram
+        self.ready = gauge("ready", "1 while sessions are taken and models answer.", workers="livemin")
+        self.cpu_seconds = counter("cpu_seconds", "Processor time used.")
         self.sessions_active = gauge("sessions_active", "Connections that are open now.")
+        self.sessions_live = gauge("sessions_live", "Sessions with a client, or waiting for a lost one.")
         self.sessions_started = counter("sessions_started", "Sessions begun.")
         self.sessions_resumed = counter("sessions_resumed", "Sessions that a client came back to.")
         self.sessions_refused = counter("sessions_refused", "Connections refused with 503 or 403.", "reason")
@@ -36,7 +58,9 @@ class Metrics:
         )
         self.batch_seconds = histogram("batch_seconds", "One run of a model.", _STAGE_BUCKETS, "model")
         self.model_errors = counter("model_errors", "Runs of a model that failed.", "model", "error")
-        self.endpoint_ready = gauge("endpoint_ready", "1 where a Triton can be used.", "endpoint")
+        self.endpoint_ready = gauge(
+            "endpoint_ready", "1 where a Triton can be used.", "endpoint", workers="livemin"
+        )
         self.event_loop_lag = histogram("event_loop_lag_seconds", "Lateness of a timer.", _LAG_BUCKETS)
         self.client_render_fps = histogram(
             "client_render_fps", "Frames a second that clients draw.", (5, 10, 15, 24, 30, 45, 60, 120)
@@ -63,14 +87,21 @@ class Metrics:
         return self.registry.get_sample_value("mediaserver_frames_inferred_total") or 0.0
 
     def exposition(self) -> bytes:
-        """All metrics in Prometheus' text format."""
-        return generate_latest(self.registry)
+        """All metrics, of all workers, in Prometheus' text format. May read files."""
+        if self._files is None:
+            return generate_latest(self.registry)
+        merged = CollectorRegistry()
+        MultiProcessCollector(merged, str(self._files))  # type: ignore[no-untyped-call]
+        return generate_latest(merged)
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"mediaserver_{name}", text, labels, registry=self.registry)
 
-    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
-        return Gauge(f"mediaserver_{name}", text, labels, registry=self.registry)
+    def _gauge(
+        self, name: str, text: str, *labels: str, workers: Literal["livesum", "livemin"] = "livesum"
+    ) -> Gauge:
+        """``workers`` is what becomes of the values of several: those of dead ones do not count."""
+        return Gauge(f"mediaserver_{name}", text, labels, registry=self.registry, multiprocess_mode=workers)
 
     def _histogram(self, name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
         return Histogram(f"mediaserver_{name}", text, labels, buckets=buckets, registry=self.registry)

@@ -1,25 +1,34 @@
-"""``mediaserver serve``: one process from start to SIGTERM."""
+"""``mediaserver serve``: from start to SIGTERM, in one process or in several workers."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
+import os
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable
+import socket
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
 
 import ifaddr
+import msgspec
 import uvloop
 from aiohttp import web
+from prometheus_client.multiprocess import mark_process_dead
 
-from inference.catalogue import CatalogueError, find_models
-from inference.embedded import EmbeddedEngine
 from inference.engine import Engine
+from mediaserver import logs, scoreboard
 from mediaserver.app import create_app
 from mediaserver.ice import listed_addresses
-from mediaserver.metrics import Metrics
+from mediaserver.metrics import Metrics, keep_in_files
+from mediaserver.model_files import files_in_use, origin
+from mediaserver.scoreboard import Row
 from mediaserver.server import LoadEngine, MediaServer
 from mediaserver.settings import Settings, SettingsError
+from mediaserver.supervisor import Supervisor
+from mediaserver.systemd import Notifier
 
 _HANDLER_SHUTDOWN_S = 0.5
 
@@ -32,12 +41,12 @@ def serve(settings: Settings) -> int:
     Raises `SettingsError` when the address, the interfaces or the models cannot be used.
     """
     _check_interfaces(settings)
-    logging.basicConfig(
-        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
-    for noisy in ("aioice", "aiortc"):
-        logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.root.level))
-    return uvloop.run(_serve(settings))
+    logs.configure(settings.log_level, settings.log_format)
+    notifier = Notifier.from_environment(os.environ)
+    if settings.workers > 1:
+        return _serve_by_workers(settings, notifier)
+    server = MediaServer(settings, engine_loader(settings), Metrics(), scoreboard.alone().rows[0])
+    return uvloop.run(_serve(server, notifier))
 
 
 def _check_interfaces(settings: Settings) -> None:
@@ -60,26 +69,99 @@ def engine_loader(settings: Settings) -> LoadEngine:
             return await TritonEngine.open(settings.triton_urls, deadline_s=deadline_s, observer=metrics)
 
         return connect
-    try:
-        models = find_models(settings.models, detect=settings.detect_model, pose=settings.pose_model)
-    except CatalogueError as exc:
-        raise SettingsError(str(exc)) from exc
+    # ONNX Runtime starts a thread when it is imported, which the parent of workers, who forks, must not have.
+    from inference.embedded import EmbeddedEngine  # noqa: PLC0415
+
+    models = files_in_use(settings)
+    for task, path in models.items():
+        logger.info("%s: %s (%s)", task, path, origin(path, task))
+    threads = settings.inference_threads or max(1, len(os.sched_getaffinity(0)) // settings.workers)
 
     async def load(metrics: Metrics) -> Engine:
-        return await EmbeddedEngine.open(models, threads=settings.inference_threads, observer=metrics)
+        return await EmbeddedEngine.open(models, threads=threads, observer=metrics)
 
     return load
 
 
-async def _serve(settings: Settings) -> int:
-    server = MediaServer(settings, engine_loader(settings))
-    async with server.running(), listening(server) as (url, stop_listening):
-        logger.info("listening on %s", url)
-        stopped = await _stop_requested(server)
-        logger.info("stopping")
-        await stop_listening()
-        await server.drain()
-    return 0 if stopped else 1
+def _serve_by_workers(settings: Settings, notifier: Notifier) -> int:
+    """What is wrong with the settings is found here, before there is a worker."""
+    if settings.engine == "embedded":
+        files_in_use(settings)
+    with (
+        _held_port(settings.host, settings.port) as port,
+        scoreboard.shared(settings.workers) as board,
+        tempfile.TemporaryDirectory(prefix="mediaserver-metrics-") as folder,
+    ):
+        metrics_folder = Path(folder)
+        settings = msgspec.structs.replace(settings, port=port)
+
+        def work(row: Row) -> int:
+            logs.configure(settings.log_level, settings.log_format, row.worker)
+            keep_in_files(metrics_folder, row.worker)
+            server = MediaServer(settings, engine_loader(settings), Metrics(metrics_folder), row)
+            return uvloop.run(_serve(server, Notifier()))
+
+        def ended(worker: int) -> None:
+            mark_process_dead(worker, folder)  # type: ignore[no-untyped-call]
+
+        return Supervisor(board, work, ended, notifier).run()
+
+
+@contextlib.contextmanager
+def _held_port(host: str, port: int) -> Iterator[int]:
+    """The port, free when this is entered and taken by nobody but workers until it is left.
+
+    The sockets are bound and never listen: the kernel gives connections only to those of the workers.
+    """
+    with contextlib.ExitStack() as sockets:
+        try:
+            for family, kind, _, _, address in socket.getaddrinfo(
+                host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            ):
+                where = (address[0], port, *address[2:])
+                # Sharing the port (SO_REUSEPORT) would hide that another server of the same user has it.
+                with socket.socket(family, kind) as probe:
+                    _bind(probe, where)
+                held = sockets.enter_context(socket.socket(family, kind))
+                held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+                _bind(held, where)
+                port = held.getsockname()[1]
+        except OSError as exc:
+            raise _cannot_listen(host, port, exc) from exc
+        yield port
+
+
+def _bind(sock: socket.socket, where: tuple[object, ...]) -> None:
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if sock.family == socket.AF_INET6:
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    sock.bind(where)
+
+
+def _cannot_listen(host: str, port: int, exc: OSError) -> SettingsError:
+    return SettingsError(f"cannot listen on {host}:{port}: {exc.strerror or exc}")
+
+
+async def _serve(server: MediaServer, notifier: Notifier) -> int:
+    stop = _stop_requested()
+    telling = asyncio.create_task(_tell_systemd(server, notifier))
+    try:
+        async with server.running():
+            if not server.row.opens_early:
+                await _first(stop, server.ready, server.failed)
+            if not stop.is_set() and not server.failed.is_set():
+                async with listening(server) as (url, stop_listening):
+                    logger.info("listening on %s", url)
+                    await _first(stop, server.failed)
+                    logger.info("stopping")
+                    telling.cancel()
+                    notifier.stopping()
+                    await stop_listening()
+                    await server.drain()
+    finally:
+        telling.cancel()
+        await asyncio.wait([telling])
+    return 0 if stop.is_set() else 1
 
 
 @contextlib.asynccontextmanager
@@ -93,29 +175,38 @@ async def listening(server: MediaServer) -> AsyncIterator[tuple[str, Callable[[]
     runner = web.AppRunner(create_app(server), access_log=None, shutdown_timeout=_HANDLER_SHUTDOWN_S)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, settings.host, settings.port)
+        site = web.TCPSite(runner, settings.host, settings.port, reuse_port=settings.workers > 1)
         try:
             await site.start()
         except OSError as exc:
-            raise SettingsError(
-                f"cannot listen on {settings.host}:{settings.port}: {exc.strerror or exc}"
-            ) from exc
+            raise _cannot_listen(settings.host, settings.port, exc) from exc
         host, port = runner.addresses[0][:2]
         yield f"http://{f'[{host}]' if ':' in host else host}:{port}/", site.stop
     finally:
         await runner.cleanup()
 
 
-async def _stop_requested(server: MediaServer) -> bool:
-    """Waits for a signal (true), or for the models to fail (false)."""
-    loop = asyncio.get_running_loop()
+def _stop_requested() -> asyncio.Event:
+    """Set by SIGTERM and SIGINT."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    waiting = [asyncio.create_task(event.wait()) for event in (stop, server.failed)]
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
+
+
+async def _first(*events: asyncio.Event) -> None:
+    """Returns when one of the events is set."""
+    waiting = [asyncio.create_task(event.wait()) for event in events]
     try:
         await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
     finally:
         for task in waiting:
             task.cancel()
-    return stop.is_set()
+
+
+async def _tell_systemd(server: MediaServer, notifier: Notifier) -> None:
+    """From the event loop itself: when it stands still, so do the beats, and systemd acts."""
+    while True:
+        status = f"{server.trouble or server.readiness}, {server.sessions} sessions"
+        notifier.beat(ready=server.ready.is_set(), status=status)
+        await asyncio.sleep(notifier.interval_s)

@@ -17,8 +17,10 @@ from typing import TypeAlias
 from inference.engine import Engine
 from inference.scheduler import Scheduler
 from mediaserver.connection import Connection
+from mediaserver.decode_threads import DecodeThreads
 from mediaserver.event_loop import watch_lag
 from mediaserver.metrics import Metrics
+from mediaserver.scoreboard import Row
 from mediaserver.session import Inference
 from mediaserver.sessions import Sessions
 from mediaserver.settings import Settings
@@ -26,7 +28,7 @@ from signaling.messages import EndReason
 from signaling.websocket import SignalingSocket
 
 _DRAIN_TIMEOUT_S = 3.0
-_FPS_WINDOW_S = 5.0
+_SAMPLE_S = 5.0
 
 logger = logging.getLogger(__name__)
 
@@ -53,35 +55,42 @@ class Refusal:
     retry_after_s: int
 
 
-class MediaServer:
-    """All that connections share. Use `running`; then `connect` serves one socket to its end."""
+_FULL = Refusal("full", retry_after_s=10)
 
-    def __init__(self, settings: Settings, load_engine: LoadEngine) -> None:
+
+class MediaServer:
+    """All that a process's connections share. Use `running`; then `connect` serves one socket to its end.
+
+    ``row`` is the process's own in the scoreboard of all workers: sessions are counted, limited and paused in
+    all of them.
+    """
+
+    def __init__(self, settings: Settings, load_engine: LoadEngine, metrics: Metrics, row: Row) -> None:
         self.settings = settings
-        self.metrics = Metrics()
+        self.metrics = metrics
+        self.row = row
         self._models = Readiness.LOADING
         self._stopping = False
-        self._paused_until = 0.0
         self.failure: str | None = None
         self._load_engine = load_engine
         self._inference: Inference | None = None
+        self.ready = asyncio.Event()
         self.failed = asyncio.Event()
-        self._places_taken = 0
         self._connections: dict[Connection, asyncio.Future[None]] = {}
-        self._sessions = Sessions(settings.resume_window_s, max_resumable=settings.max_sessions)
-        self.metrics.sessions_active.set_function(lambda: len(self._connections))
+        self._sessions = Sessions(settings.resume_window_s, settings.max_sessions, row, metrics)
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[MediaServer]:
         """Loads the models in the background; on leaving ends every connection and frees everything."""
         with (
+            DecodeThreads(_threads()) as decode_threads,
             ThreadPoolExecutor(_threads(), thread_name_prefix="frames") as frame_executor,
             ThreadPoolExecutor(_threads(), thread_name_prefix="vision") as vision_executor,
         ):
             background = [
-                asyncio.create_task(self._load(frame_executor, vision_executor)),
-                asyncio.create_task(watch_lag(self.metrics.event_loop_lag.observe)),
-                asyncio.create_task(self._measure_fps()),
+                asyncio.create_task(self._load(decode_threads, frame_executor, vision_executor)),
+                asyncio.create_task(watch_lag(self._take_lag)),
+                asyncio.create_task(self._sample()),
             ]
             try:
                 yield self
@@ -96,7 +105,7 @@ class MediaServer:
     @property
     def readiness(self) -> Readiness:
         """Whether new connections are taken, were there a place for them."""
-        if self._stopping or time.monotonic() < self._paused_until:
+        if self._stopping or self.row.pause_left_s > 0:
             return Readiness.DRAINING
         return self._models
 
@@ -106,46 +115,45 @@ class MediaServer:
         return self.failure or (self._inference.engine.trouble if self._inference else None)
 
     @property
+    def able(self) -> bool:
+        """Whether new connections are taken, were there a place, and their frames would be inferred."""
+        return self.readiness is Readiness.READY and self.trouble is None
+
+    @property
     def sessions(self) -> int:
-        """Sessions that live: with a client, or waiting for a lost one to come back."""
-        return len(self._sessions)
+        """Sessions that live in all workers: with a client, or waiting for a lost one to come back."""
+        return self.row.board.sessions
 
     def pause(self, seconds: float, *, if_idle: bool) -> bool:
-        """Takes no new connections for so long; sessions that live go on. A later call replaces the time.
+        """Takes no new connections for so long; sessions that live go on. As `Row.pause`, for all workers.
 
-        With ``if_idle`` it does nothing while a session lives, and returns false. Question and act are one
-        step of the event loop: no client slips in between.
+        A connection that is open but has not said ``hello`` is sent away when it does.
         """
-        if if_idle and self.sessions:
-            return False
-        self._paused_until = time.monotonic() + seconds
-        for connection in self._connections:
-            if not connection.welcomed:
-                connection.end(EndReason.SERVER_SHUTDOWN)
-        return True
+        return self.row.pause(seconds, if_idle=if_idle)
 
     def refusal(self) -> Refusal | None:
         """Why a new connection cannot be taken now, or ``None``."""
         if self.readiness is not Readiness.READY:
-            pause_s = self._paused_until - time.monotonic()
-            return Refusal(self.readiness, retry_after_s=math.ceil(pause_s) if pause_s > 0 else 2)
-        if self._places_taken >= self.settings.max_sessions:
-            return Refusal("full", retry_after_s=10)
+            pause_s = self.row.pause_left_s
+            return Refusal(self.readiness, retry_after_s=math.ceil(pause_s) if pause_s > 0 else 1)
+        if self.row.connections >= self.settings.max_sessions:
+            return _FULL
         return None
 
     @contextlib.contextmanager
     def admission(self) -> Iterator[Refusal | None]:
         """Holds a place for one connection during the ``with`` block, or says why there is none."""
         refusal = self.refusal()
+        if refusal is None and not self.row.open_connection(self.settings.max_sessions):
+            refusal = _FULL  # another worker was faster
         if refusal is not None:
             self.metrics.sessions_refused.labels(refusal.reason).inc()
             yield refusal
             return
-        self._places_taken += 1
         try:
             yield None
         finally:
-            self._places_taken -= 1
+            self.row.close_connection()
 
     async def connect(self, socket: SignalingSocket) -> None:
         """Serves one client to its end."""
@@ -153,6 +161,7 @@ class MediaServer:
         connection = Connection(socket, self._inference, self._sessions)
         loop = asyncio.get_running_loop()
         ended = self._connections[connection] = loop.create_future()
+        self.metrics.sessions_active.inc()
         if self.readiness is not Readiness.READY:
             # No longer: that changed while the socket was being accepted. The connection starts, then ends.
             loop.call_soon(connection.end, EndReason.SERVER_SHUTDOWN)
@@ -160,6 +169,7 @@ class MediaServer:
             await connection.run()
         finally:
             del self._connections[connection]
+            self.metrics.sessions_active.dec()
             ended.set_result(None)
 
     async def drain(self) -> None:
@@ -171,14 +181,21 @@ class MediaServer:
             await asyncio.wait(list(self._connections.values()), timeout=_DRAIN_TIMEOUT_S)
         self._sessions.close()
 
-    async def _load(self, frame_executor: Executor, vision_executor: Executor) -> None:
+    async def _load(
+        self, decode_threads: DecodeThreads, frame_executor: Executor, vision_executor: Executor
+    ) -> None:
         """Opens the engine and waits until it can run models, so that ready means ready."""
         try:
             engine = await self._load_engine(self.metrics)
-            scheduler = Scheduler(self.settings.max_in_flight)
-            self.metrics.frames_in_flight.set_function(lambda: scheduler.in_flight)
+            scheduler = Scheduler(lambda: self.settings.max_in_flight or engine.in_flight.frames)
             self._inference = Inference(
-                engine, scheduler, frame_executor, vision_executor, self.metrics, self.settings
+                engine,
+                scheduler,
+                decode_threads,
+                frame_executor,
+                vision_executor,
+                self.metrics,
+                self.settings,
             )
             await engine.ready()
         except Exception as exc:  # noqa: BLE001 - whatever it was, the server must say so and not serve
@@ -188,13 +205,22 @@ class MediaServer:
             logger.error("the models cannot be used: %s", exc)
             return
         self._models = Readiness.READY
+        self.row.ready = True
+        self.ready.set()
         logger.info("ready: %s", ", ".join(f"{task}={info.name}" for task, info in engine.models.items()))
 
-    async def _measure_fps(self) -> None:
+    def _take_lag(self, seconds: float) -> None:
+        self.metrics.event_loop_lag.observe(seconds)
+        self.row.beat()
+
+    async def _sample(self) -> None:
+        """Keeps the metrics of what is, beside those of what happens."""
         while True:
-            before = self.metrics.frames_inferred_so_far()
-            await asyncio.sleep(_FPS_WINDOW_S)
-            self.metrics.pipeline_fps.set((self.metrics.frames_inferred_so_far() - before) / _FPS_WINDOW_S)
+            self.metrics.ready.set(self.able)
+            frames, cpu_s = self.metrics.frames_inferred_so_far(), time.process_time()
+            await asyncio.sleep(_SAMPLE_S)
+            self.metrics.pipeline_fps.set((self.metrics.frames_inferred_so_far() - frames) / _SAMPLE_S)
+            self.metrics.cpu_seconds.inc(time.process_time() - cpu_s)
 
 
 def _threads() -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from pathlib import Path
 from typing import Self
 
 from signaling.auth import parse_keys
@@ -114,6 +115,18 @@ def _http_url(text: str) -> re.Match[str]:
     if parts is None or int(parts["port"] or 0) > 65535:
         raise ValueError("not an HTTP URL")
     return parts
+
+
+class ModelMirror(str):
+    """Where models are fetched from: an HTTP URL (a base address) or the path of a folder."""
+
+    __slots__ = ()
+
+    def __new__(cls, text: str) -> Self:
+        """The only way to make one."""
+        if not text.strip():
+            raise ValueError("neither a URL nor a folder")
+        return super().__new__(cls, HttpUrl(text) if "://" in text else Path(text).expanduser())
 
 
 class NetworkInterface(str):

@@ -24,6 +24,7 @@ from mediaserver.setting_types import (
     HttpUrl,
     IceUrl,
     IpAddress,
+    ModelMirror,
     NetworkInterface,
     Origin,
     Secret,
@@ -44,16 +45,24 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     host: Annotated[str, Meta(min_length=1, description="Address to listen on.")] = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535, description="TCP port; 0 takes a free one.")] = 8080
+    workers: Annotated[
+        int, Meta(ge=1, le=64, description="Processes that serve; above 1 they share the port.")
+    ] = 1
     models: Annotated[
-        Path | None, Meta(description="Folder with ONNX models. Without it: models/ in the working folder.")
+        Path | None,
+        Meta(description="Folder with your ONNX models; before those pulled, before those built in."),
     ] = None
     detect_model: Annotated[
         str | None,
-        Meta(description="Detector in the models folder, or its path. Without it: the best known."),
+        Meta(description="Detector by name in these folders, or its path. Without it: the best known."),
     ] = None
     pose_model: Annotated[
         str | None,
-        Meta(description="Pose model in the models folder, or its path. Without it: the best known."),
+        Meta(description="Pose model by name in these folders, or its path. Without it: the best known."),
+    ] = None
+    model_mirror: Annotated[
+        ModelMirror | None,
+        Meta(description="Where `mediaserver models pull` fetches from, in place of the official sources."),
     ] = None
     engine: Annotated[
         Literal["embedded", "triton"],
@@ -67,14 +76,24 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         int, Meta(ge=50, le=60_000, description="A request to Triton that takes longer is given up.")
     ] = 2_000
     inference_threads: Annotated[
-        int, Meta(ge=0, le=256, description="Threads of the embedded engine; 0 means one a processor.")
+        int,
+        Meta(ge=0, le=256, description="Threads of a worker's embedded engine; 0 shares out the processors."),
     ] = 0
     max_sessions: Annotated[
-        int, Meta(ge=1, le=10_000, description="More connections than this are refused with 503.")
+        int,
+        Meta(
+            ge=1, le=10_000, description="More connections than this, in all workers, are refused with 503."
+        ),
     ] = 32
     max_in_flight: Annotated[
-        int, Meta(ge=1, le=1024, description="Frames in inference at once over all sessions.")
-    ] = 4
+        int | None,
+        Meta(
+            ge=1,
+            le=1024,
+            description="Frames in inference at once over all sessions of a worker. Without it: 4, or 32 "
+            "where Triton's models prefer batches and are fast.",
+        ),
+    ] = None
     max_frame_age_ms: Annotated[
         int, Meta(ge=10, le=60_000, description="A frame that waited longer is not inferred.")
     ] = 500
@@ -133,6 +152,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], Meta(description="How much is logged.")
     ] = "info"
+    log_format: Annotated[
+        Literal["text", "json"], Meta(description="Log lines for people, or one JSON object a line.")
+    ] = "text"
 
     def __post_init__(self) -> None:
         if self.turn_secret is None and any(url.is_turn for url in self.ice_servers):
@@ -146,6 +168,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
                 f"setting 'host' is {self.host!r}, which others can reach; without 'token_keys' all may use "
                 "the server: set 'token_keys', or 'host' to 127.0.0.1, or 'allow_anonymous' to true"
             )
+
+    @property
+    def local_url(self) -> str:
+        """Where a program on this machine reaches the server: no path, no slash at the end."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,6 +308,7 @@ _NOUNS = {
     Origin: "origins like https://example.org",
     HostPort: "addresses like 10.0.0.7:8001",
     HttpUrl: "a URL like https://example.org",
+    ModelMirror: "a folder, or a URL like https://example.org/models",
     Secret: "text",
     TokenKeys: f'a JSON object like {{"key id": "secret"}}, secrets of {MIN_KEY_BYTES} bytes at least',
 }

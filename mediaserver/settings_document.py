@@ -36,6 +36,8 @@ def _default(setting: SettingDescription) -> str:
             return "–"
         case bool():
             return f"`{str(setting.default).lower()}`"
+        case tuple():
+            return f"`{','.join(map(str, setting.default))}`"
         case _:
             return f"`{setting.default}`"
 

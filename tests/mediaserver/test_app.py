@@ -50,13 +50,15 @@ async def test_health_readiness_and_metrics(tiny_models: Path) -> None:
 
 
 async def test_models_that_cannot_be_used_make_the_server_unready(tmp_path: Path, tiny_models: Path) -> None:
+    from mediaserver import scoreboard
+    from mediaserver.metrics import Metrics
     from mediaserver.server import MediaServer, Readiness
     from mediaserver.settings import Settings
 
     async def load_nothing(metrics: object) -> None:
         raise RuntimeError("the GPU is on holiday")
 
-    server = MediaServer(Settings(), load_nothing)  # type: ignore[arg-type]
+    server = MediaServer(Settings(), load_nothing, Metrics(), scoreboard.alone().rows[0])  # type: ignore[arg-type]
     async with server.running():
         await eventually(server.failed.is_set)
         assert server.readiness is Readiness.FAILED
@@ -70,7 +72,7 @@ async def test_the_page_is_told_of_the_lifecycle_service_and_may_ask_it(tiny_mod
         async with http.get(f"{live.http_url}config.json") as response:
             assert await response.json() == {"api": "https://api.example.org/prod"}
             policy = response.headers["Content-Security-Policy"]
-            assert "connect-src 'self' ws: wss: https://api.example.org;" in policy
+            assert "connect-src 'self' ws: wss: https://api.example.org https: " in policy
     async with live_server(tiny_models) as live, aiohttp.ClientSession() as http:
         async with http.get(f"{live.http_url}config.json") as response:
             assert await response.json() == {"api": None}

@@ -53,6 +53,7 @@ async def test_who_has_not_said_hello_is_no_session_and_is_sent_away(tiny_models
     async with live_server(tiny_models) as live, raw_socket(live) as socket:
         await eventually(lambda: live.metric("sessions_active"))
         assert live.server.pause(60, if_idle=True)
+        await socket.send_str('{"type":"hello"}')
         closing = await socket.receive_json(timeout=5)
         assert (closing["type"], closing["reason"]) == ("closing", "server_shutdown")
 

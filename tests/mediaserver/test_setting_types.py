@@ -7,6 +7,7 @@ from mediaserver.setting_types import (
     HttpUrl,
     IceUrl,
     IpAddress,
+    ModelMirror,
     NetworkInterface,
     Origin,
     Secret,
@@ -124,3 +125,11 @@ def test_a_server_is_a_host_and_a_port(text: str, is_address: bool) -> None:
 def test_what_names_no_server_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="not a host and port"):
         HostPort(text)
+
+
+def test_a_mirror_is_a_url_or_a_folder() -> None:
+    assert ModelMirror("https://example.org/models/") == "https://example.org/models"
+    assert ModelMirror("../models/") == "../models"
+    for text in ("", "ftp://example.org", "https://example.org/?a=b"):
+        with pytest.raises(ValueError, match=r"."):
+            ModelMirror(text)

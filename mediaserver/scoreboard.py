@@ -1,0 +1,180 @@
+"""What the workers of one server know of each other: one row of numbers for each, in memory that they share.
+
+The parent makes the scoreboard and forks; each worker then writes its own row and reads all. What must not
+change between question and act is done under a lock, which the kernel frees should its holder die. A server
+without workers has a scoreboard of one row, shared with nobody.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import mmap
+import os
+import time
+from collections.abc import Callable, Iterator, MutableSequence
+from contextlib import AbstractContextManager
+from enum import IntEnum
+
+
+class _Column(IntEnum):
+    """Places in a row. All are numbers, so that each is written in one piece."""
+
+    CONNECTIONS = 0
+    SESSIONS = 1
+    READY = 2
+    BEAT = 3
+    """When the event loop was last seen to turn, `time.monotonic` seconds: one clock for all processes."""
+
+
+_PAUSED_UNTIL = 0
+"""Before the rows, one number for all: until when no new sessions are taken, `time.monotonic` seconds."""
+
+
+class Scoreboard:
+    """Rows of numbers. Make it with `alone` or `shared`."""
+
+    def __init__(
+        self,
+        workers: int,
+        numbers: MutableSequence[float] | memoryview[float],
+        lock: Callable[[], AbstractContextManager[None]],
+    ) -> None:
+        self.rows = [Row(self, number) for number in range(workers)]
+        self.numbers = numbers
+        self.lock = lock
+
+    def total(self, column: _Column) -> int:
+        """The sum of a column over all workers."""
+        return int(sum(self.numbers[row.at(column)] for row in self.rows))
+
+    @property
+    def sessions(self) -> int:
+        """Sessions that live: with a client, or waiting for a lost one to come back."""
+        return self.total(_Column.SESSIONS)
+
+    @property
+    def workers_ready(self) -> int:
+        """Workers whose models answer."""
+        return self.total(_Column.READY)
+
+
+class Row:
+    """What one worker writes, and what it asks of all."""
+
+    def __init__(self, board: Scoreboard, worker: int) -> None:
+        self.worker = worker
+        self.board = board
+
+    def at(self, column: _Column) -> int:
+        """Where a number of this row lies."""
+        return 1 + self.worker * len(_Column) + column
+
+    def clear(self) -> None:
+        """Nothing runs, nothing is ready: before a worker starts, and when it has ended."""
+        for column in _Column:
+            self.board.numbers[self.at(column)] = 0.0
+        self.beat()
+
+    def beat(self) -> None:
+        """The event loop turns."""
+        self.board.numbers[self.at(_Column.BEAT)] = time.monotonic()
+
+    def silent_s(self, now: float) -> float:
+        """Seconds since the last `beat`."""
+        return now - self.board.numbers[self.at(_Column.BEAT)]
+
+    @property
+    def ready(self) -> bool:
+        """Whether this worker's models answer."""
+        return self.board.numbers[self.at(_Column.READY)] != 0.0
+
+    @ready.setter
+    def ready(self, ready: bool) -> None:
+        self.board.numbers[self.at(_Column.READY)] = float(ready)
+
+    @property
+    def opens_early(self) -> bool:
+        """Whether this worker listens before its models answer, to say so (503).
+
+        One does while no other can serve. The others come when they are ready: where one serves already, no
+        client should meet another that still loads.
+        """
+        return self.worker == 0 and self.board.workers_ready == 0
+
+    @property
+    def connections(self) -> int:
+        """Connections that are open, in all workers."""
+        return self.board.total(_Column.CONNECTIONS)
+
+    def open_connection(self, limit: int) -> bool:
+        """Counts one more connection; false, and not counted, where all workers together have ``limit``."""
+        with self.board.lock():
+            if self.connections >= limit:
+                return False
+            self.board.numbers[self.at(_Column.CONNECTIONS)] += 1
+            return True
+
+    def close_connection(self) -> None:
+        """A connection that was counted has ended."""
+        self.board.numbers[self.at(_Column.CONNECTIONS)] -= 1
+
+    def begin_session(self) -> bool:
+        """Counts one more session; false, and not counted, while no new ones are taken."""
+        with self.board.lock():
+            if self.pause_left_s > 0:
+                return False
+            self.board.numbers[self.at(_Column.SESSIONS)] += 1
+            return True
+
+    def end_session(self) -> None:
+        """A session that was counted is over."""
+        self.board.numbers[self.at(_Column.SESSIONS)] -= 1
+
+    @property
+    def pause_left_s(self) -> float:
+        """For how many seconds no worker takes new sessions; not above 0 where they do."""
+        return self.board.numbers[_PAUSED_UNTIL] - time.monotonic()
+
+    def pause(self, seconds: float, *, if_idle: bool) -> bool:
+        """No worker takes new sessions for so long; a later call replaces the time.
+
+        With ``if_idle`` it does nothing while a session lives in any worker, and returns false. Question and
+        act are one step: nobody slips in between.
+        """
+        with self.board.lock():
+            if if_idle and self.board.sessions:
+                return False
+            self.board.numbers[_PAUSED_UNTIL] = time.monotonic() + seconds
+            return True
+
+
+def alone() -> Scoreboard:
+    """For a server of one process: its event loop does one thing at a time, so there is nothing to lock."""
+    return Scoreboard(1, [0.0] * _size(1), contextlib.nullcontext)
+
+
+@contextlib.contextmanager
+def shared(workers: int) -> Iterator[Scoreboard]:
+    """For processes that are forked inside the ``with`` block."""
+    file = os.memfd_create("mediaserver-scoreboard", os.MFD_CLOEXEC)
+    try:
+        os.ftruncate(file, 8 * _size(workers))
+
+        @contextlib.contextmanager
+        def lock() -> Iterator[None]:
+            # fcntl(2): held by the process, freed when it dies. For microseconds: the event loop may wait.
+            fcntl.lockf(file, fcntl.LOCK_EX)
+            try:
+                yield
+            finally:
+                fcntl.lockf(file, fcntl.LOCK_UN)
+
+        with mmap.mmap(file, 8 * _size(workers)) as memory, memoryview(memory).cast("d") as numbers:
+            yield Scoreboard(workers, numbers, lock)
+    finally:
+        os.close(file)
+
+
+def _size(workers: int) -> int:
+    return 1 + workers * len(_Column)
