@@ -16,10 +16,22 @@ from inference.preprocess import UNIT, UNSCALED, InputSpec, place
 from inference.types import FRAME_HEIGHT, FRAME_WIDTH
 
 _PREFERRED: dict[Task, tuple[str, ...]] = {
-    Task.DETECT: ("yolo_coco_n", "yolo11n", "yolov8n", "yolox_nano_dyn", "yolox_tiny", "yolox_nano"),
+    Task.DETECT: (
+        "yolo11s",
+        "yolox_s",
+        "yolo_coco_n",
+        "yolo11n",
+        "yolov8n",
+        "yolox_nano_dyn",
+        "yolox_tiny",
+        "yolox_nano",
+    ),
     Task.POSE: ("yolo11n_pose", "yolo11n-pose", "yolov8n-pose"),
 }
 """Names that are looked for, best first, when none is asked for; then for a file that is the only one."""
+
+BUILT_IN = Path(__file__).parent / "builtin"
+"""Models that come with the project."""
 
 _POSE_PATTERN = "*pose*.onnx"
 
@@ -46,23 +58,26 @@ class NetworkFacts:
 
 
 def find_models(
-    directory: Path | None, *, detect: str | None = None, pose: str | None = None
+    directory: Path | None, *, cache: Path | None = None, detect: str | None = None, pose: str | None = None
 ) -> dict[Task, Path]:
     """The model files to use: detection always, pose and OCR where there are any.
 
-    ``detect`` and ``pose`` are names in ``directory``, with or without ``.onnx``, or paths.
-    Raises `CatalogueError`.
+    For each task the first folder that has a model for it: ``directory``, ``cache``, then `BUILT_IN`. The
+    built-in pose model knows a drawn world only: unless named, it is not put beside another detector.
+    ``detect`` and ``pose`` are names in one of these, with or without ``.onnx``, or paths.
+    Raises `CatalogueError`, also when ``directory`` is named and not there.
     """
-    directory = directory or Path("models")
-    if not directory.is_dir():
+    if directory is not None and not directory.is_dir():
         raise CatalogueError(
-            f"no models: the folder {directory} does not exist. Set MEDIASERVER_MODELS to a folder with a "
-            f"YOLO detector as ONNX ({_PREFERRED[Task.DETECT][0]}.onnx, for example) and, for pose, "
-            f"{_PREFERRED[Task.POSE][0]}.onnx"
+            f"no models: the folder {directory} does not exist. Set MEDIASERVER_MODELS to a folder with YOLO "
+            f"models as ONNX, or leave it out: then those pulled are used, else those built in"
         )
-    found = {Task.DETECT: _choose(directory, Task.DETECT, detect)}
-    if pose is not None or any(directory.glob(_POSE_PATTERN)):
-        found[Task.POSE] = _choose(directory, Task.POSE, pose)
+    folders = [folder for folder in (directory, cache, BUILT_IN) if folder is not None]
+    found = {Task.DETECT: _choose(folders, Task.DETECT, detect)}
+    if pose is None and found[Task.DETECT].parent != BUILT_IN:
+        folders.remove(BUILT_IN)
+    if pose is not None or any(_candidates(folder, Task.POSE) for folder in folders):
+        found[Task.POSE] = _choose(folders, Task.POSE, pose)
     return found | _ocr_models()
 
 
@@ -108,29 +123,42 @@ def _described(task: Task, path: Path, text: str) -> ModelInfo:
     return info
 
 
-def _choose(directory: Path, task: Task, wanted: str | None) -> Path:
+def _choose(folders: Sequence[Path], task: Task, wanted: str | None) -> Path:
+    """Raises `CatalogueError` where there is none, or the choice is not clear."""
+    looked_in = ", ".join(map(str, folders))
     if wanted is not None:
-        for path in (directory / wanted, directory / f"{wanted}.onnx", Path(wanted)):
+        named = [folder / name for folder in folders for name in (wanted, f"{wanted}.onnx")]
+        for path in (*named, Path(wanted)):
             if path.is_file():
                 return path
-        raise CatalogueError(f"no {task} model {wanted!r}: neither in {directory} nor a path to a file")
-    preferred = _preferred(directory, task)
-    if preferred is not None:
-        return preferred
-    poses = set(directory.glob(_POSE_PATTERN))
-    others = sorted(poses if task is Task.POSE else set(directory.glob("*.onnx")) - poses)
-    if len(others) == 1:
-        return others[0]
-    names = ", ".join(path.name for path in others) or "nothing"
+        raise CatalogueError(f"no {task} model {wanted!r}: neither in {looked_in} nor a path to a file")
+    for folder in folders:
+        if candidates := _candidates(folder, task):
+            return _best(folder, task, candidates)
     raise CatalogueError(
-        f"no {task} model can be chosen in {directory}: it holds {names}. "
-        f"Set MEDIASERVER_{task.upper()}_MODEL to one"
+        f"no {task} model in {looked_in}. `mediaserver models pull` fetches one; "
+        f"MEDIASERVER_MODELS names a folder with your own"
     )
 
 
-def _preferred(directory: Path, task: Task) -> Path | None:
-    paths = (directory / f"{name}.onnx" for name in _PREFERRED[task])
-    return next((path for path in paths if path.is_file()), None)
+def _candidates(folder: Path, task: Task) -> list[Path]:
+    """All files that may be models for the task; none where the folder is not there."""
+    poses = set(folder.glob(_POSE_PATTERN))
+    return sorted(poses if task is Task.POSE else set(folder.glob("*.onnx")) - poses)
+
+
+def _best(folder: Path, task: Task, candidates: Sequence[Path]) -> Path:
+    by_name = {path.stem: path for path in candidates}
+    preferred = next((by_name[name] for name in _PREFERRED[task] if name in by_name), None)
+    if preferred is not None:
+        return preferred
+    if len(candidates) == 1:
+        return candidates[0]
+    names = ", ".join(path.name for path in candidates)
+    raise CatalogueError(
+        f"no {task} model can be chosen in {folder}: it holds {names}. "
+        f"Set MEDIASERVER_{task.upper()}_MODEL to one"
+    )
 
 
 def _ocr_models() -> dict[Task, Path]:

@@ -1,19 +1,24 @@
-"""The command line: ``mediaserver serve | replay | demo | models | triton``."""
+"""The command line: ``mediaserver COMMAND``, each with ``--help``."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 
+from mediaserver.cli_dev_cloud import add_dev_cloud
+from mediaserver.cli_doctor import add_doctor
 from mediaserver.cli_models import add_models
 from mediaserver.cli_triton import add_triton
 from mediaserver.client import Channel, ClientError
 from mediaserver.clip import ClipError
+from mediaserver.download import DownloadError
+from mediaserver.heartbeat import INSTANCE_VARIABLE, HeartbeatError, live_sessions, report
 from mediaserver.settings import SettingsError, describe, load
 from mediaserver.triton_server import TritonServerError
 
@@ -23,12 +28,16 @@ _INTERRUPTED = 130
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command; returns the exit status. Errors are one line on stderr."""
-    parsed = _parser().parse_args(arguments)
+    parser = _parser()
+    parsed, unknown = parser.parse_known_args(arguments)
+    if unknown and not parsed.passes_on:
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    parsed.passed_on = unknown
     try:
         return int(parsed.run(parsed))
     except SettingsError as exc:
         return _fail(exc, _USAGE_ERROR)
-    except (ClientError, ClipError, TritonServerError, OSError) as exc:
+    except (ClientError, ClipError, DownloadError, HeartbeatError, TritonServerError, OSError) as exc:
         return _fail(exc, 1)
     except KeyboardInterrupt:
         return _INTERRUPTED
@@ -41,13 +50,25 @@ def _fail(error: Exception, status: int) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="mediaserver", description="Real-time computer vision over WebRTC.")
+    parser.set_defaults(passes_on=False)
     commands = parser.add_subparsers(required=True, metavar="command")
     _add_serve(commands.add_parser("serve", help="run the server", description=_SERVE))
     _add_replay(commands.add_parser("replay", help="play a clip into a server", description=_REPLAY))
     _add_demo(commands.add_parser("demo", help="start a server and play a clip into it", description=_DEMO))
-    add_models(commands.add_parser("models", help="look at, check, add and export models"))
+    add_doctor(
+        commands.add_parser("doctor", help="look at this machine, say what to fix", description=_DOCTOR)
+    )
+    add_models(commands.add_parser("models", help="fetch, look at, check, add and export models"))
     add_triton(
         commands.add_parser("triton", help="NVIDIA Triton for a developer's machine; model repositories")
+    )
+    add_dev_cloud(
+        commands.add_parser("dev-cloud", help="try the GPU machine on demand, without AWS", add_help=False)
+    )
+    _add_heartbeat(
+        commands.add_parser(
+            "heartbeat", help="report live sessions to CloudWatch, once", description=_HEARTBEAT
+        )
     )
     return parser
 
@@ -57,6 +78,14 @@ _SERVE = (
     "environment variable in brackets or, under its name, in a TOML file; the command line wins."
 )
 _REPLAY = "Plays a recorded clip into a server over real WebRTC, in real time, and shows what comes back."
+_HEARTBEAT = (
+    f"Asks the server how many sessions live and tells CloudWatch, for the instance in {INSTANCE_VARIABLE}; "
+    "without that variable it does nothing. For a timer, once a minute."
+)
+_DOCTOR = (
+    "Checks Python, packages, models, ports, UDP, Triton, what browsers need, clock and memory, for the "
+    "settings as they are, and says what to fix. Ends with 1 where something will not work."
+)
 _DEMO = "Starts a server, plays a clip into it, prints a summary and keeps serving."
 
 
@@ -66,17 +95,18 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
     )
     for setting in describe():
         default = "" if setting.default in (None, ()) else f" Default: {_in_words(setting.default)}."
-        allowed = setting.allowed[0].upper() + setting.allowed[1:]
         parser.add_argument(
             f"--{setting.key.replace('_', '-')}",
             dest=setting.key,
             metavar="VALUE",
-            help=f"{setting.description} {allowed}.{default} [{setting.variable}]",
+            help=f"{setting.description} Allowed: {setting.allowed}.{default} [{setting.variable}]",
         )
     parser.set_defaults(run=_run_serve)
 
 
 def _in_words(value: object) -> str:
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
@@ -139,7 +169,12 @@ def _run_replay(parsed: argparse.Namespace) -> int:
 
 
 def _add_demo(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("clip", type=Path, help="any video file that PyAV reads")
+    parser.add_argument(
+        "clip",
+        type=Path,
+        nargs="?",
+        help="any video file that PyAV reads; default: the sample clip, a drawn street",
+    )
     parser.add_argument(
         "--engine", choices=("embedded", "triton"), default="embedded", help="default: %(default)s"
     )
@@ -151,6 +186,22 @@ def _run_demo(parsed: argparse.Namespace) -> int:
     from mediaserver.demo import demo  # noqa: PLC0415
 
     return asyncio.run(demo(parsed.clip, engine=parsed.engine, once=parsed.once, console=Console()))
+
+
+def _add_heartbeat(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--url", help="of the server; default: this machine, at MEDIASERVER_PORT")
+    parser.set_defaults(run=_run_heartbeat)
+
+
+def _run_heartbeat(parsed: argparse.Namespace) -> int:
+    instance = os.environ.get(INSTANCE_VARIABLE)
+    if not instance:
+        print(f"no heartbeat: {INSTANCE_VARIABLE} is not set")  # noqa: T201 - the command's output
+        return 0
+    sessions = live_sessions(parsed.url.rstrip("/") if parsed.url else load().local_url)
+    report(sessions, instance)
+    print(f"reported {sessions} live sessions for {instance}")  # noqa: T201 - the command's output
+    return 0
 
 
 def _stages(text: str) -> tuple[str, ...]:

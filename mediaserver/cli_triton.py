@@ -19,7 +19,12 @@ from mediaserver.triton_server import TritonPorts, fetch, triton_server
 
 def add_triton(parser: argparse.ArgumentParser) -> None:
     """Adds the commands to the parser of ``mediaserver triton``."""
-    commands = parser.add_subparsers(required=True, metavar="command")
+    ports = {f"{name}_port": port for name, port in asdict(TritonPorts()).items()}
+    parser.add_argument(
+        "--flavour", choices=("cpu",), default="cpu", help="what the Triton that is fetched can run"
+    )
+    parser.set_defaults(run=_run_start, models=None, detect_model=None, pose_model=None, **ports)
+    commands = parser.add_subparsers(metavar="command", help="default: start")
     fetching = commands.add_parser("fetch", help="download the Triton for this machine's processor")
     fetching.set_defaults(run=_run_fetch)
 
@@ -32,10 +37,13 @@ def add_triton(parser: argparse.ArgumentParser) -> None:
     starting.set_defaults(run=_run_start)
 
     writing = commands.add_parser("repository", help="write a model repository for any Triton")
-    writing.add_argument("directory", type=Path)
+    writing.add_argument("directory", type=Path, help="where it goes; made if it is not there")
     _add_models(writing)
     writing.add_argument(
-        "--flavour", choices=("cpu", "onnx", "tensorrt"), default="tensorrt", help="default: %(default)s"
+        "--flavour",
+        choices=("cpu", "onnx", "tensorrt"),
+        default="tensorrt",
+        help="as triton/README.md describes them; default: %(default)s",
     )
     writing.set_defaults(run=_run_repository)
 
@@ -76,7 +84,8 @@ def _given(parsed: argparse.Namespace) -> dict[str, str]:
 
 def write_models(directory: Path, flavour: str, command_line: Mapping[str, str]) -> None:
     """Writes a repository of the models that the settings name. Raises `SettingsError`."""
-    from inference.catalogue import CatalogueError, find_models  # noqa: PLC0415 - --help needs no models
+    from inference.catalogue import CatalogueError  # noqa: PLC0415 - --help needs no models
+    from mediaserver.model_files import files_in_use  # noqa: PLC0415
 
     try:
         from mediaserver.triton_repository import Flavour, write_repository  # noqa: PLC0415
@@ -84,8 +93,7 @@ def write_models(directory: Path, flavour: str, command_line: Mapping[str, str])
         raise missing_package(exc) from exc
     settings = load(command_line=command_line)
     try:
-        files = find_models(settings.models, detect=settings.detect_model, pose=settings.pose_model)
-        write_repository(directory, files, Flavour(flavour))
+        write_repository(directory, files_in_use(settings), Flavour(flavour))
     except CatalogueError as exc:
         raise SettingsError(str(exc)) from exc
 

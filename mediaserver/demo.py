@@ -15,23 +15,35 @@ from pathlib import Path
 import aiohttp
 from rich.console import Console
 
+from inference.engine import Task
 from mediaserver.cli_triton import write_models
 from mediaserver.client import ClientError
+from mediaserver.model_files import files_in_use, origin
 from mediaserver.replay import ReplayRequest, replay, summary_table
+from mediaserver.settings import load
 from mediaserver.triton_server import fetch, free_ports, triton_server
+from mediaserver.web_files import sample_clip
 
 _START_TIMEOUT_S = 120.0
 _STOP_TIMEOUT_S = 10.0
 _FOR_OTHERS = ("MEDIASERVER_TOKEN_KEYS", "MEDIASERVER_ALLOWED_ORIGINS")
 """Settings that keep strangers out: on this machine they would keep out the demo itself."""
 
+_BUILT_IN = (
+    "Built-in models found this. They know the drawn world of the sample clip, not real people and things; "
+    "for these there are others: mediaserver models pull yolox_tiny (docs/models.md)."
+)
 
-async def demo(clip: Path, *, engine: str, once: bool, console: Console) -> int:
-    """Runs the demo; returns the exit status. With the engine ``triton`` it starts a Triton of its own.
+
+async def demo(clip: Path | None, *, engine: str, once: bool, console: Console) -> int:
+    """Runs the demo; returns the exit status. Without ``clip`` the sample is played; with the engine
+    ``triton`` it starts a Triton of its own.
 
     Raises `mediaserver.client.ClientError`, `mediaserver.clip.ClipError`,
     `mediaserver.triton_server.TritonServerError`, `mediaserver.settings.SettingsError`.
     """
+    clip = clip or sample_clip()
+    detector = files_in_use(load())[Task.DETECT]
     async with contextlib.AsyncExitStack() as stack:
         environment = {"MEDIASERVER_ENGINE": engine}
         if engine == "triton":
@@ -45,6 +57,8 @@ async def demo(clip: Path, *, engine: str, once: bool, console: Console) -> int:
         if summary.results == 0:
             console.print("[red]no result came back[/]")
             return 1
+        if origin(detector, Task.DETECT) == "built in":
+            console.print(_BUILT_IN)
         if once:
             return 0
         console.print("Still serving; Ctrl-C ends it. Open this page and show it your camera:")

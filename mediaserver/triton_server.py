@@ -25,6 +25,8 @@ from pathlib import Path
 
 import aiohttp
 
+from mediaserver.cache import cache_folder
+
 _WHEEL, _VERSION = "nvidia-pytriton", "0.7.0"
 _FETCH_TIMEOUT_S = 600.0
 _READY_TIMEOUT_S = 120.0
@@ -71,7 +73,7 @@ def fetch() -> Path:
         raise TritonServerError(
             "the bundled Triton runs on Linux x86-64 only; set triton_urls to another one"
         )
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mediaserver"
+    cache = cache_folder()
     target = cache / f"triton-{_VERSION}"
     server = target / "pytriton" / "tritonserver"
     if not target.is_dir():

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from inference import catalogue
 from inference.catalogue import CatalogueError, NetworkFacts, describe, find_models
 from inference.coco import COCO_LABELS
 from inference.engine import HeadLayout, Placement, Task
@@ -20,6 +21,14 @@ def folder_with(directory: Path, *names: str) -> Path:
     for name in names:
         (directory / name).touch()
     return directory
+
+
+@pytest.fixture(autouse=True)
+def built_in(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of built-in models, empty."""
+    folder = tmp_path_factory.mktemp("built_in")
+    monkeypatch.setattr(catalogue, "BUILT_IN", folder)
+    return folder
 
 
 def facts(
@@ -85,10 +94,32 @@ def test_a_missing_folder_is_named_with_what_to_do(tmp_path: Path) -> None:
         find_models(tmp_path / "nowhere")
 
 
-def test_an_empty_folder_and_a_choice_that_is_not_clear_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(CatalogueError, match=r"holds nothing\. Set MEDIASERVER_DETECT_MODEL"):
+def test_for_each_task_the_first_folder_that_has_a_model_is_taken(tmp_path: Path, built_in: Path) -> None:
+    folder_with(built_in, "detect.onnx", "pose.onnx")
+    mine, cache = tmp_path / "mine", tmp_path / "cache"
+    assert found_in(None, cache) == (built_in / "detect.onnx", built_in / "pose.onnx")
+    cache.mkdir()
+    folder_with(cache, "yolox_nano.onnx", "yolox_tiny.onnx")
+    # What knows a drawn world only is not put beside a detector for the real one.
+    assert found_in(None, cache) == (cache / "yolox_tiny.onnx", None)
+    mine.mkdir()
+    folder_with(mine, "drivers_pose.onnx")
+    assert found_in(mine, cache) == (cache / "yolox_tiny.onnx", mine / "drivers_pose.onnx")
+    folder_with(mine, "forklifts.onnx")
+    assert found_in(mine, cache) == (mine / "forklifts.onnx", mine / "drivers_pose.onnx")
+    assert find_models(mine, cache=cache, detect="yolox_nano")[Task.DETECT] == cache / "yolox_nano.onnx"
+    assert find_models(mine, cache=cache, pose="pose")[Task.POSE] == built_in / "pose.onnx"
+
+
+def found_in(directory: Path | None, cache: Path) -> tuple[Path, Path | None]:
+    found = find_models(directory, cache=cache)
+    return found[Task.DETECT], found.get(Task.POSE)
+
+
+def test_no_model_anywhere_and_a_choice_that_is_not_clear_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(CatalogueError, match=rf"no detect model in {tmp_path}, .*`mediaserver models pull`"):
         find_models(tmp_path)
-    with pytest.raises(CatalogueError, match=r"holds a\.onnx, b\.onnx"):
+    with pytest.raises(CatalogueError, match=r"holds a\.onnx, b\.onnx\. Set MEDIASERVER_DETECT_MODEL"):
         find_models(folder_with(tmp_path, "a.onnx", "b.onnx"))
 
 

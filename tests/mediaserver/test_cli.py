@@ -12,14 +12,13 @@ import subprocess
 import sys
 import time
 import wave
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiohttp
 import pytest
 
 from mediaserver.settings import describe
+from tests.server_process import server_process
 
 CLEAN = {name: value for name, value in os.environ.items() if not name.startswith("MEDIASERVER_")}
 
@@ -40,28 +39,6 @@ def one_line(completed: subprocess.CompletedProcess[str]) -> str:
     lines = completed.stderr.strip().splitlines()
     assert len(lines) == 1, completed.stderr
     return lines[0]
-
-
-@asynccontextmanager
-async def serving(models: Path) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
-    """A server process and its address."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "mediaserver", "serve", "--port", "0", "--models", str(models)),
-        env=CLEAN,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    try:
-        assert process.stderr is not None
-        url = ""
-        async with asyncio.timeout(30):
-            while b" ready: " not in (line := await process.stderr.readline()):
-                found = re.search(r"http://\S+", line.decode())
-                url = found[0] if found else url
-        yield process, url
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
 
 
 def test_help_of_serve_lists_every_setting_with_its_variable() -> None:
@@ -151,12 +128,12 @@ async def test_replay_prints_a_summary_and_writes_what_was_asked_for(
     tmp_path: Path, tiny_models: Path, clip: Path
 ) -> None:
     out, video = tmp_path / "results.jsonl", tmp_path / "annotated.mp4"
-    async with serving(tiny_models) as (_, url):
+    async with server_process(tiny_models) as server:
         completed = await asyncio.to_thread(
             run,
             "replay",
             str(clip),
-            *("--url", url.replace("http", "ws", 1) + "ws/inference"),
+            *("--url", server.socket_url),
             *("--models", "detect,pose", "--out", str(out), "--annotate", str(video), "--json"),
         )
     assert completed.returncode == 0, completed.stderr
@@ -181,16 +158,17 @@ async def test_replay_prints_a_summary_and_writes_what_was_asked_for(
 
 
 async def test_sigterm_tells_the_clients_and_ends_with_status_0(tiny_models: Path) -> None:
-    async with serving(tiny_models) as (process, url), aiohttp.ClientSession() as http:
-        async with http.ws_connect(f"{url}ws/inference") as client:
+    async with (
+        server_process(tiny_models, log_format="text") as server,
+        aiohttp.ClientSession() as http,
+    ):
+        async with http.ws_connect(server.socket_url) as client:
             await client.send_str('{"type":"hello"}')
             assert (await client.receive_json(timeout=5))["type"] == "welcome"
             began = time.monotonic()
-            process.send_signal(signal.SIGTERM)
+            server.process.send_signal(signal.SIGTERM)
             closing = await client.receive_json(timeout=5)
             assert (closing["type"], closing["reason"]) == ("closing", "server_shutdown")
-        assert await asyncio.wait_for(process.wait(), 10) == 0
+        assert await asyncio.wait_for(server.process.wait(), 10) == 0
         assert time.monotonic() - began < 5
-        assert process.stderr is not None
-        log = (await process.stderr.read()).decode()
-        assert len(re.findall(r"session \S+ ended: reason=server_shutdown", log)) == 1
+    assert len(re.findall(r"session ended session=\S+ reason=server_shutdown", server.text)) == 1

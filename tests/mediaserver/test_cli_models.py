@@ -26,8 +26,19 @@ def picture(tmp_path: Path) -> Path:
 def test_list_tells_what_is_used(tiny_models: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["models", "list", "--models", str(tiny_models)]) == 0
     shown = capsys.readouterr().out
-    assert f"{tiny_models / DETECTOR}.onnx  used for detect" in shown
-    assert f"{tiny_models / POSE_MODEL}.onnx  used for pose" in shown
+    assert f"{tiny_models / DETECTOR}.onnx  yours, used for detect" in shown
+    assert f"{tiny_models / POSE_MODEL}.onnx  yours, used for pose" in shown
+
+
+def test_without_a_folder_of_your_own_a_model_is_added_to_the_cache(
+    tiny_models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delenv("MEDIASERVER_MODELS", raising=False)
+    assert main(["models", "add", str(tiny_models / f"{DETECTOR}.onnx")]) == 0
+    assert main(["models", "list"]) == 0
+    added = tmp_path / "mediaserver" / "models" / f"{DETECTOR}.onnx"
+    assert f"{added}  yours, used for detect" in capsys.readouterr().out
 
 
 def test_an_exported_model_can_be_added_and_is_checked(
