@@ -22,6 +22,7 @@ from inference.engine import (
     EngineError,
     EngineObserver,
     EngineOverloaded,
+    InFlight,
     ModelFailed,
     ModelInfo,
     ModelNotLoaded,
@@ -33,6 +34,7 @@ from inference.types import FRAME_HEIGHT, FRAME_WIDTH, Floats
 
 _MAX_BATCH = 8
 _MAX_WAITING = 64
+_IN_FLIGHT = InFlight(frames=4, of_one_session=1)
 _NICENESS = 5
 """Added for the threads of inference, which yield to the event loop and the decoders; these need the
 processor for moments only. On Linux nice(2) is about the calling thread, and those that it starts."""
@@ -134,6 +136,11 @@ class EmbeddedEngine:
     def models(self) -> Mapping[Task, ModelInfo]:
         """Models that were loaded. Stays readable after `close`: who decodes a last head still needs it."""
         return self._infos
+
+    @property
+    def in_flight(self) -> InFlight:
+        """As `inference.engine.Engine.in_flight`. For a processor a batch is no cheaper than its frames."""
+        return _IN_FLIGHT
 
     @property
     def trouble(self) -> None:

@@ -75,6 +75,14 @@ class ModelInfo:
     placement: Placement | None
 
 
+@dataclass(frozen=True, slots=True)
+class InFlight:
+    """How many frames it pays to have in an engine at once: over all sessions, and of any one of them."""
+
+    frames: int
+    of_one_session: int
+
+
 class EngineError(Exception):
     """Base of every error that an engine raises."""
 
@@ -110,6 +118,12 @@ class Engine(Protocol):
     @property
     def trouble(self) -> str | None:
         """Why no model can be run now, in words; ``None`` while all is well."""
+        ...
+
+    @property
+    def in_flight(self) -> InFlight:
+        """As many frames as keep it busy, and no more: what waits here can no longer be replaced by a newer
+        frame. May change while the engine runs."""
         ...
 
     async def ready(self) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
@@ -13,12 +14,12 @@ import numpy as np
 
 from inference.engine import Engine, EngineError, Task
 from inference.flow import FlowEstimator, FlowField
-from inference.heads import DecodedDetections, DecodedPoses, decode_detections, decode_poses
+from inference.heads import decode_detections, decode_poses
 from inference.letterbox import Letterbox
 from inference.ocr import read_text
 from inference.ocr_trigger import MotionGauge, OcrReason, OcrTrigger, OcrTriggerConfig
 from inference.tracker import Tracker
-from inference.types import Detection, FrameIdentity, Image, Motion, PipelineResult, Pose, Text
+from inference.types import Detection, Floats, FrameIdentity, Image, Motion, PipelineResult, Pose, Text
 
 T = TypeVar("T")
 
@@ -65,7 +66,8 @@ OnTexts: TypeAlias = Callable[[TextsFound], Awaitable[None]]
 
 
 class Pipeline:
-    """The pipeline of one session. Frames come one at a time; OCR goes on beside them, one run at a time."""
+    """The pipeline of one session. Frames come in order, and so do their results, though several may be under
+    way; OCR goes on beside them, one run at a time."""
 
     def __init__(self, engine: Engine, options: PipelineOptions, executor: Executor) -> None:
         self.options = options
@@ -73,7 +75,11 @@ class Pipeline:
         self._executor = executor
         self._tracker = Tracker()
         self._flow = FlowEstimator()
+        self._flow_turn = asyncio.Lock()
         self._motion_gauge = MotionGauge()
+        self._gauge_turn = asyncio.Lock()
+        self._before = asyncio.Event()
+        self._before.set()
         self._ocr_trigger = OcrTrigger(_trigger_config(options))
         self._ocr: asyncio.Task[None] | None = None
         self._new_texts: tuple[Text, ...] | None = None
@@ -95,15 +101,25 @@ class Pipeline:
         that run ends. A model that fails makes its stage ``None`` and is named in ``failures``. Raises
         what ``on_texts`` raised.
         """
+        before, self._before = self._before, asyncio.Event()
+        done = self._before
+        try:
+            return await self._infer(frame, on_texts, before)
+        finally:
+            done.set()
+
+    async def _infer(self, frame: Frame, on_texts: OnTexts, before: asyncio.Event) -> PipelineResult:
+        """``before`` is set when the frame before this one is done."""
         stages = _Stages()
         options = self.options
         async with asyncio.TaskGroup() as group:
             detect = group.create_task(stages.run("detect", options.detect, self._detect, frame))
             pose = group.create_task(stages.run("pose", options.pose, self._pose, frame))
             flow = group.create_task(stages.run("flow", options.flow, self._measure_flow, frame))
-            change = group.create_task(self._on_executor(self._motion_gauge.update, frame.canvas))
+            change = group.create_task(self._measure_change(frame))
+        await before.wait()
         detections, poses, motion = await self._on_executor(
-            self._assemble, frame, detect.result(), pose.result(), flow.result()
+            self._assemble, frame, stages, detect.result(), pose.result(), flow.result()
         )
         self._collect_ocr()
         self._consider_ocr(frame, detections or (), change.result(), on_texts)
@@ -122,32 +138,44 @@ class Pipeline:
 
     # --- stages ---
 
-    async def _detect(self, frame: Frame) -> DecodedDetections:
-        head = await self._engine.infer(Task.DETECT, frame.canvas[np.newaxis])
-        info = self._engine.models[Task.DETECT]
-        return await self._on_executor(decode_detections, head[0], info, self.options.detect_threshold)
+    async def _detect(self, frame: Frame) -> Floats:
+        return await self._engine.infer(Task.DETECT, frame.canvas[np.newaxis])
 
-    async def _pose(self, frame: Frame) -> DecodedPoses:
-        head = await self._engine.infer(Task.POSE, frame.canvas[np.newaxis])
-        info = self._engine.models[Task.POSE]
-        return await self._on_executor(decode_poses, head[0], info, self.options.pose_threshold)
+    async def _pose(self, frame: Frame) -> Floats:
+        return await self._engine.infer(Task.POSE, frame.canvas[np.newaxis])
 
     async def _measure_flow(self, frame: Frame) -> FlowField | None:
         box = frame.letterbox
         picture = frame.canvas[box.top : box.top + box.height, box.left : box.left + box.width]
-        return await self._on_executor(self._flow.update, picture, frame.identity.pts_ms / 1000.0)
+        async with self._flow_turn:
+            return await self._on_executor(self._flow.update, picture, frame.identity.pts_ms / 1000.0)
+
+    async def _measure_change(self, frame: Frame) -> float:
+        async with self._gauge_turn:
+            return await self._on_executor(self._motion_gauge.update, frame.canvas)
 
     def _assemble(
         self,
         frame: Frame,
-        found: DecodedDetections | None,
-        people: DecodedPoses | None,
+        stages: _Stages,
+        detect_head: Floats | None,
+        pose_head: Floats | None,
         flow: FlowField | None,
     ) -> tuple[tuple[Detection, ...] | None, tuple[Pose, ...] | None, Motion | None]:
-        """Puts ids on everything, and everything into coordinates of the frame that was sent."""
-        to_frame = frame.letterbox
+        """Reads the heads, gives ids, and puts everything into coordinates of the frame that was sent.
+
+        All in one job: changing threads costs more than any of it.
+        """
+        to_frame, models, options = frame.letterbox, self._engine.models, self.options
+        found = people = None
+        if detect_head is not None:
+            with stages.reading("detect"):
+                found = decode_detections(detect_head[0], models[Task.DETECT], options.detect_threshold)
+        if pose_head is not None:
+            with stages.reading("pose"):
+                people = decode_poses(pose_head[0], models[Task.POSE], options.pose_threshold)
         boxes = to_frame.boxes_to_frame(found.boxes) if found else _NO_BOXES
-        labels = [self._engine.models[Task.DETECT].labels[index] for index in found.classes] if found else []
+        labels = [models[Task.DETECT].labels[index] for index in found.classes] if found else []
         pose_boxes = to_frame.boxes_to_frame(people.boxes) if people else _NO_BOXES
         ids, pose_ids = self._tracker.update(frame.identity.pts_ms / 1000.0, boxes, labels, pose_boxes)
         detections = poses = None
@@ -187,6 +215,9 @@ class Pipeline:
             texts = await read_text(self._engine, picture, self._executor)
         except EngineError as exc:
             self._ocr_failure = str(exc)
+            return
+        except _UNREADABLE as exc:
+            self._ocr_failure = _unreadable(exc)
             return
         self._new_texts = texts
         await on_texts(TextsFound(frame, reason, texts))
@@ -228,8 +259,26 @@ class _Stages:
         finally:
             self.timing_ms[name] = (time.perf_counter() - began) * 1000.0
 
+    @contextlib.contextmanager
+    def reading(self, name: str) -> Iterator[None]:
+        """A head that is not what its model's description says fails its stage; the time is the stage's."""
+        began = time.perf_counter()
+        try:
+            yield
+        except _UNREADABLE as exc:
+            self.failures[name] = _unreadable(exc)
+        finally:
+            self.timing_ms[name] += (time.perf_counter() - began) * 1000.0
+
 
 _NO_BOXES = np.empty((0, 4), np.float32)
+
+_UNREADABLE = (ValueError, IndexError)
+"""What reading a head raises that is not what its model's description says; `UnknownHead` is a ValueError."""
+
+
+def _unreadable(exc: Exception) -> str:
+    return f"the model's output cannot be read: {exc}"
 
 
 def _trigger_config(options: PipelineOptions) -> OcrTriggerConfig:

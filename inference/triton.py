@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,7 @@ from inference.engine import (
     EngineObserver,
     EngineOverloaded,
     EngineUnavailable,
+    InFlight,
     ModelFailed,
     ModelInfo,
     ModelNotLoaded,
@@ -30,8 +32,15 @@ from inference.engine import (
 )
 from inference.types import Floats
 
-_MAX_IN_FLIGHT = 64
+_MAX_UNDER_WAY = 64
 """Requests of one model that are under way at once; as many as Triton's own queue takes."""
+
+_FRESH = InFlight(frames=4, of_one_session=1)
+_BATCHES = InFlight(frames=32, of_one_session=2)
+"""For models that are made for batches: while one runs, the next one gathers, with frames of all sessions."""
+_MAX_RUN_S = 0.1
+"""The frames that gather wait for the run before theirs. Where that takes longer they had better wait in
+their slots, where newer ones can replace them."""
 
 _WATCH_INTERVAL_S = 0.5
 _FIRST_RETRY_S, _MAX_RETRY_S = 0.1, 1.0
@@ -62,7 +71,9 @@ class TritonEngine:
         self._deadline_s = deadline_s
         self._observer = observer
         self._infos: dict[Task, ModelInfo] = {}
-        self._in_flight: Counter[Task] = Counter()
+        self._under_way: Counter[Task] = Counter()
+        self._prefer_batches: set[Task] = set()
+        self._run_s: dict[Task, float] = {}
         self._troubles: dict[str, str | None] = dict.fromkeys(urls, "Triton has not answered yet")
         self._ready = asyncio.Event()
         self._closed = False
@@ -90,6 +101,13 @@ class TritonEngine:
         """As `inference.engine.Engine.trouble`; one Triton that is there is enough."""
         return None if None in self._troubles.values() else next(iter(self._troubles.values()))
 
+    @property
+    def in_flight(self) -> InFlight:
+        """As `inference.engine.Engine.in_flight`. Many where a model's configuration names preferred batch
+        sizes, and its runs were short when they were last seen."""
+        runs = [seconds for task, seconds in self._run_s.items() if task in self._prefer_batches]
+        return _BATCHES if runs and max(runs) <= _MAX_RUN_S else _FRESH
+
     async def ready(self) -> None:
         """As `inference.engine.Engine.ready`."""
         await self._ready.wait()
@@ -114,11 +132,11 @@ class TritonEngine:
     async def _infer(self, task: Task, images: NDArray[np.uint8]) -> Floats:
         if self._closed:
             raise EngineUnavailable("the engine was closed")
-        if self._in_flight[task] >= _MAX_IN_FLIGHT:
-            raise EngineOverloaded(f"{_MAX_IN_FLIGHT} requests are under way for {task}")
+        if self._under_way[task] >= _MAX_UNDER_WAY:
+            raise EngineOverloaded(f"{_MAX_UNDER_WAY} requests are under way for {task}")
         frames = InferInput(INPUT, list(images.shape), "UINT8")
         frames.set_data_from_numpy(images)
-        self._in_flight[task] += 1
+        self._under_way[task] += 1
         try:
             result = await self._client.infer(
                 str(task),
@@ -132,7 +150,7 @@ class TritonEngine:
         except ValueError as exc:
             raise ModelFailed(f"Triton's answer cannot be read: {exc}") from exc
         finally:
-            self._in_flight[task] -= 1
+            self._under_way[task] -= 1
         if head is None or head.dtype != np.float32 or len(head) != len(images):
             raise ModelFailed("Triton gave no head for each frame")
         return np.asarray(head, np.float32)
@@ -147,9 +165,7 @@ class TritonEngine:
             while True:
                 try:
                     await self._look(client, url)
-                    for task, size, seconds in await batches.new(client):
-                        if self._observer is not None:
-                            self._observer.batch_done(task, size, seconds)
+                    self._count(await batches.new(client))
                     pause = _WATCH_INTERVAL_S
                 except (InferenceServerException, BadDescription) as exc:
                     self._found(url, f"Triton at {url}: {_words(exc)}")
@@ -167,11 +183,26 @@ class TritonEngine:
         if self._troubles[url] is not None or any(task not in self._infos for task in tasks):
             for task in tasks:
                 answer = await client.get_model_config(str(task), client_timeout=_WATCH_TIMEOUT_S)
+                # Where none is named, Triton says that it prefers the largest.
+                preferred = answer.config.dynamic_batching.preferred_batch_size
+                if any(size < answer.config.max_batch_size for size in preferred):
+                    self._prefer_batches.add(task)
+                else:
+                    self._prefer_batches.discard(task)
                 try:
                     self._infos[task] = from_text(answer.config.parameters[KEY].string_value)
                 except BadDescription as exc:
                     raise BadDescription(f"model {task}: {exc}") from exc
         self._found(url, None)
+
+    def _count(self, runs: list[tuple[Task, int, float]]) -> None:
+        """Keeps how long runs take at present: those since the last look."""
+        spent: defaultdict[Task, list[float]] = defaultdict(list)
+        for task, size, seconds in runs:
+            spent[task].append(seconds)
+            if self._observer is not None:
+                self._observer.batch_done(task, size, seconds)
+        self._run_s.update({task: fmean(each) for task, each in spent.items()})
 
     def _found(self, url: str, trouble: str | None) -> None:
         before = self._troubles[url]

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds the TensorRT plans of a repository that `mediaserver triton repository DIR --flavour tensorrt` wrote:
 #   docker run --rm --gpus all -v DIR:/models -v "$PWD/triton:/triton:ro" \
-#     nvcr.io/nvidia/tensorrt:24.10-py3 /triton/build_plans.sh /models
+#     nvcr.io/nvidia/tensorrt:25.06-py3 /triton/build_plans.sh /models
 # Use the image whose release is that of the Triton image: a plan runs in the TensorRT that built it, and on
 # the kind of GPU that it was built on, and nowhere else.
 set -euo pipefail

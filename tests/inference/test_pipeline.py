@@ -11,6 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from inference.catalogue import find_models
 from inference.embedded import EmbeddedEngine
@@ -18,7 +19,7 @@ from inference.engine import Task
 from inference.letterbox import Letterbox
 from inference.ocr_trigger import OcrReason
 from inference.pipeline import Pipeline, PipelineOptions, TextsFound
-from inference.types import Image
+from inference.types import Floats, Image
 from tests.clips import picture, truth
 from tests.frames import frame_of
 from tests.slow_engine import SlowEngine
@@ -146,6 +147,58 @@ async def test_a_stage_that_is_off_gives_none_and_one_that_finds_nothing_gives_a
     assert result.failures == {}
 
 
+async def test_frames_under_way_together_give_their_results_in_order(
+    engine: EmbeddedEngine, executor: Executor
+) -> None:
+    first_may_go = asyncio.Event()
+
+    class FirstIsLast(SlowEngine):
+        """Answers the first frame when it may go, the others at once."""
+
+        calls = 0
+
+        async def infer(self, task: Task, images: np.ndarray) -> np.ndarray:
+            self.calls += 1
+            if self.calls == 1:
+                await first_may_go.wait()
+            return await engine.infer(task, images)
+
+    slow = FirstIsLast(engine, delay_s=0)
+    pipeline = Pipeline(slow, PipelineOptions(pose=False, flow=True), executor)
+    frames = [
+        asyncio.create_task(pipeline.infer(frame_of(picture(time_s), time_s), ignore))
+        for time_s in (0.0, 0.1, 0.2)
+    ]
+    await eventually(lambda: slow.calls == 3)
+    await asyncio.sleep(0.1)
+    assert not any(task.done() for task in frames)
+    first_may_go.set()
+    results = [await task for task in frames]
+    ids = {item.track_id for result in results for item in result.detections or ()}
+    assert len(ids) == 1
+    for time_s, result in zip((0.0, 0.1, 0.2), results, strict=True):
+        assert result.detections is not None
+        assert result.detections[0].box == pytest.approx(truth(time_s)["red"], abs=0.01)
+
+
+async def test_a_head_that_cannot_be_read_fails_its_stage_only(
+    engine: EmbeddedEngine, executor: Executor
+) -> None:
+    class OtherHead(SlowEngine):
+        """Its detector is not what its description says."""
+
+        async def infer(self, task: Task, images: np.ndarray) -> np.ndarray:
+            head = await engine.infer(task, images)
+            return head[:, :3] if task is Task.DETECT else head
+
+    result = await Pipeline(OtherHead(engine, delay_s=0), NO_OCR, executor).infer(
+        frame_of(picture(0.0)), ignore
+    )
+    assert result.detections is None
+    assert set(result.failures) == {"detect"}
+    assert result.poses
+
+
 async def test_new_options_hold_from_the_next_frame(engine: EmbeddedEngine, executor: Executor) -> None:
     pipeline = Pipeline(engine, NO_OCR, executor)
     assert (await pipeline.infer(frame_of(picture(0)), ignore)).poses
@@ -194,6 +247,39 @@ async def test_a_closed_engine_fails_every_stage_and_raises_nothing(
     while "ocr" not in failures:  # it ends beside the frames
         failures = (await pipeline.infer(frame_of(sign("LAST")), ignore)).failures
     assert set(failures) == {"detect", "pose", "ocr"}
+
+
+class StrangeOcr(SlowEngine):
+    """An engine one of whose OCR models gives a head that its description does not promise."""
+
+    def __init__(self, engine: EmbeddedEngine, task: Task, head: tuple[int, ...]) -> None:
+        super().__init__(engine, 0.0)
+        self._task = task
+        self._head = head
+
+    async def infer(self, task: Task, images: NDArray[np.uint8]) -> Floats:
+        if task is not self._task:
+            return await super().infer(task, images)
+        head = np.zeros((len(images), *self._head), np.float32)
+        head[..., -1] = 1.0
+        return head
+
+
+@pytest.mark.parametrize(
+    ("task", "head"), [(Task.OCR_DET, (4,)), (Task.OCR_DET, (1, 7)), (Task.OCR_REC, (4, 50_000))]
+)
+async def test_an_ocr_model_whose_output_cannot_be_read_fails_ocr_and_nothing_else(
+    engine: EmbeddedEngine, executor: Executor, task: Task, head: tuple[int, ...]
+) -> None:
+    pipeline, texts = Pipeline(StrangeOcr(engine, task, head), NO_OCR, executor), Texts()
+    pipeline.request_ocr()
+    failures: dict[str, str] = {}
+    async with asyncio.timeout(10):
+        while not failures:
+            failures = (await pipeline.infer(frame_of(sign("EXIT")), texts)).failures
+    assert failures.keys() == {"ocr"}
+    assert failures["ocr"].startswith("the model's output cannot be read: ")
+    assert texts.found == []
 
 
 # --- OCR ----------------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from inference.engine import (
     EngineError,
     EngineOverloaded,
     EngineUnavailable,
+    InFlight,
     ModelFailed,
     ModelNotLoaded,
     Task,
@@ -167,6 +168,30 @@ async def cancelled_in(triton: RunningTriton) -> float:
         lines = (await response.text()).splitlines()
     wanted = 'nv_inference_request_failure{model="pose",reason="CANCELED"'
     return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(wanted))
+
+
+async def test_a_slow_model_is_given_few_frames_however_it_likes_batches(triton: RunningTriton) -> None:
+    async with engine_at(triton.grpc) as (engine, seen):
+        await eventually(lambda: seen.endpoints.get(triton.grpc))
+        await asyncio.sleep(1)
+        await engine.infer(Task.POSE, FRAME)
+        await eventually(lambda: seen.batches)
+        assert engine.in_flight == InFlight(4, 1)
+
+
+@pytest.mark.parametrize("prefers_batches", [False, True])
+async def test_a_fast_model_is_given_many_frames_where_it_prefers_batches(
+    triton_binary: Path, tiny_models: Path, tmp_path: Path, prefers_batches: bool
+) -> None:
+    write_tiny_repository(tmp_path, tiny_models, pose_seconds=0.005 if prefers_batches else None)
+    async with (
+        triton_server(triton_binary, tmp_path, free_ports()) as running,
+        engine_at(running.grpc) as (engine, seen),
+    ):
+        while (Task.POSE, 1) not in seen.batches:
+            await engine.infer(Task.POSE, FRAME)
+            await asyncio.sleep(0.05)
+        assert engine.in_flight == (InFlight(32, 2) if prefers_batches else InFlight(4, 1))
 
 
 async def test_a_triton_that_is_not_there_is_a_trouble_and_no_end() -> None:
