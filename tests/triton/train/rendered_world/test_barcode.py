@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests import barcode
+from rendered_world import barcode
 
 
 @pytest.mark.parametrize("value", [0, 1_700_000_000_123, (1 << 48) - 1])

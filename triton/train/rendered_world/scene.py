@@ -1,0 +1,208 @@
+"""One picture with everything that can be in it, and the truth about it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rendered_world import background, figure
+from rendered_world.camera import photograph
+from rendered_world.canvas import HEIGHT, WIDTH, Box, Canvas, Colour
+from rendered_world.figure import KEYPOINTS, Person
+from rendered_world.things import Bird, Bus, Car, CarFront, Dog, Sign, Thing, TrafficLight
+
+HIDDEN, VISIBLE = 1, 2
+"""COCO's flags of a keypoint: marked but not to be seen, and to be seen; 0 is not marked."""
+
+_LEAST_SIDE = 10.0
+"""Pixels; what is smaller is not marked."""
+_LEAST_SEEN = 0.4
+"""Share of an object that must not be behind others."""
+_MOST_COVERED = 0.5
+"""Of the box of one by the box of another, when things are placed."""
+HELD_OUT = 1_000_000
+"""Scenes from this number on are not trained on."""
+
+_WORDS = ("OPEN", "EXIT", "CAFE", "TAXI", "STOP", "SALE", "HOTEL", "BANK", "ZOO", "PARK", "LIFT", "SHOP")
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """One object: ``box`` in pixels, of what of it lies in the picture; ``keypoints``: [17, 3] x, y and a
+    flag for a person, else ``None``; ``text`` of a sign."""
+
+    label: str
+    box: Box
+    keypoints: NDArray[np.float64] | None = None
+    text: str = ""
+
+
+@dataclass(slots=True)
+class Scene:
+    """A picture being drawn from the back to the front."""
+
+    canvas: Canvas
+    _drawn: list[tuple[int, int, Truth]] = field(default_factory=list)
+    """Number of the object on the canvas, and how many pixels of it could be seen in the beginning."""
+
+    def put_person(self, person: Person) -> None:
+        """In front of all that is there."""
+        with self.canvas.drawing_object() as (number, extent):
+            bones = figure.draw(self.canvas, person)
+        points = np.zeros((KEYPOINTS, 3))
+        points[:, :2] = bones.points[:, :2]
+        inside = ((points[:, :2] >= 0) & (points[:, :2] < (WIDTH, HEIGHT))).all(axis=1)
+        points[:, 2] = VISIBLE * (inside & bones.seen)
+        points[points[:, 2] == 0] = 0
+        self._mark(number, Truth("person", extent.box(), points))
+
+    def put(self, thing: Thing) -> None:
+        """In front of all that is there."""
+        with self.canvas.drawing_object() as (number, extent):
+            thing.draw(self.canvas)
+        self._mark(
+            number, Truth(thing.label, extent.box(), text=thing.text if isinstance(thing, Sign) else "")
+        )
+
+    def _mark(self, number: int, truth: Truth) -> None:
+        if min(truth.box[2:]) >= _LEAST_SIDE:
+            self._drawn.append((number, int(np.count_nonzero(self.canvas.owners == number)), truth))
+
+    def truths(self) -> list[Truth]:
+        """Of what is not hidden behind other things, now that all is drawn."""
+        owners, scale = self.canvas.owners, self.canvas.scale
+        shown = []
+        for number, whole, truth in self._drawn:
+            if np.count_nonzero(owners == number) >= _LEAST_SEEN * max(1, whole):
+                for point in truth.keypoints if truth.keypoints is not None else ():
+                    if point[2] and owners[int(point[1] * scale), int(point[0] * scale)] > number:
+                        point[2] = HIDDEN
+                shown.append(truth)
+        return shown
+
+
+def still(seed: int, width: int = 320) -> tuple[NDArray[np.uint8], list[Truth]]:
+    """Scene number ``seed``, ``width`` pixels wide, as a camera would show it, and its truth."""
+    random = np.random.default_rng(seed)
+    # Cameras and servers make pictures smaller: some are drawn larger than wanted first.
+    drawn = width * 2 if random.random() < 0.25 else width
+    scene = Scene(Canvas(drawn))
+    background.draw_any(scene.canvas, random)
+    for item in sorted(_cast(random), key=_distance):
+        if isinstance(item, Person):
+            scene.put_person(item)
+        else:
+            scene.put(item)
+    pixels = scene.canvas.pixels
+    if drawn != width:
+        pixels = (pixels.reshape(pixels.shape[0] // 2, 2, width, 2, 3).mean(axis=(1, 3)) + 0.5).astype(
+            np.uint8
+        )
+    return photograph(pixels, random), scene.truths()
+
+
+def _distance(item: Person | Thing) -> float:
+    """What stands lower in the picture is nearer; what hangs is behind all."""
+    return 0.0 if item.hangs else item.y
+
+
+def _cast(random: np.random.Generator) -> list[Person | Thing]:
+    """Who and what is in the picture, where no one hides too much of another."""
+    chosen: list[Person | Thing] = []
+    boxes: list[Box] = []
+    wanted = int(random.integers(1, 9)) if random.random() < 0.95 else 0
+    close_up = random.random() < 0.2
+    for number in range(wanted):
+        for _ in range(4):
+            item = _close_up(random) if close_up and number == 0 else _anyone_or_anything(random)
+            box = _rough_box(item)
+            if all(
+                _covered(box, other) < _MOST_COVERED and _covered(other, box) < _MOST_COVERED
+                for other in boxes
+            ):
+                chosen.append(item)
+                boxes.append(box)
+                break
+    return chosen
+
+
+def _close_up(random: np.random.Generator) -> Person:
+    """Someone before a webcam: the head is in the picture, the feet are not."""
+    height = float(random.uniform(500, 1150))
+    head = float(random.uniform(60, 200))
+    pose = figure.random_pose(random)
+    return Person(
+        float(random.uniform(180, 460)), head + height * 0.93, height, pose, figure.random_look(random)
+    )
+
+
+def _anyone_or_anything(random: np.random.Generator) -> Person | Thing:
+    x, y = float(random.uniform(10, WIDTH - 10)), float(random.uniform(200, HEIGHT + 10))
+    size = float(math.exp(random.uniform(math.log(0.45), math.log(2.4))))
+    facing = 1 if random.random() < 0.5 else -1
+    red, green, blue = (int(part) for part in random.integers(0, 256, 3))
+    colour: Colour = (red, green, blue)
+    makers: tuple[tuple[float, Callable[[], Person | Thing]], ...] = (
+        (0.50, lambda: _any_person(random, x, y)),
+        (0.09, lambda: Car(x, y, 150 * size, facing, colour, float(random.random()))),
+        (0.07, lambda: CarFront(x, y, 75 * size, colour, bool(random.random() < 0.5))),
+        (0.06, lambda: Bus(x, y, 240 * size, facing, colour)),
+        (0.08, lambda: _any_dog(random, x, y, 75 * size, facing)),
+        (0.06, lambda: Bird(x, y, 45 * size, facing, colour)),
+        (0.06, lambda: TrafficLight(x, float(random.uniform(30, 260)), 70 * size, int(random.integers(3)))),
+        (0.08, lambda: _any_sign(random, x, 48 * size)),
+    )
+    chosen = random.choice(len(makers), p=[share for share, _ in makers])
+    return makers[chosen][1]()
+
+
+def _any_person(random: np.random.Generator, x: float, y: float) -> Person:
+    tall = float(math.exp(random.uniform(math.log(72), math.log(470))))
+    return Person(x, max(y, tall * 0.8), tall, figure.random_pose(random), figure.random_look(random))
+
+
+def _any_dog(random: np.random.Generator, x: float, y: float, size: float, facing: int) -> Dog:
+    brown = (int(random.integers(30, 240)), int(random.integers(25, 200)), int(random.integers(20, 160)))
+    return Dog(x, y, size, facing, brown, float(random.uniform(0, 2 * math.pi)))
+
+
+def _any_sign(random: np.random.Generator, x: float, size: float) -> Sign:
+    dark = bool(random.random() < 0.5)
+    red, green, blue = (int(part) for part in random.integers(0, 110, 3) + (0 if dark else 145))
+    text = str(random.choice(_WORDS)) + (f" {random.integers(100)}" if random.random() < 0.4 else "")
+    place = float(random.uniform(30, 330))
+    return Sign(x, place, size, text, (red, green, blue), (250, 250, 245) if dark else (20, 20, 30))
+
+
+def _rough_box(item: Person | Thing) -> Box:
+    """About where it will be, so that placing costs no drawing."""
+    width, height = item.reach
+    top = item.y - (height / 2 if item.hangs else height)
+    return (item.x - width / 2, top, width, height)
+
+
+def _covered(box: Box, by: Box) -> float:
+    """Share of ``box`` that ``by`` covers."""
+    width = min(box[0] + box[2], by[0] + by[2]) - max(box[0], by[0])
+    height = min(box[1] + box[3], by[1] + by[3]) - max(box[1], by[1])
+    return max(0.0, width) * max(0.0, height) / (box[2] * box[3])
+
+
+def marks_on(picture: NDArray[np.uint8], truths: Sequence[Truth]) -> NDArray[np.uint8]:
+    """A copy of the picture with the truth drawn on it, for people to look at."""
+    canvas = Canvas(picture.shape[1])
+    canvas.pixels = picture.copy()
+    for truth in truths:
+        x, y, width, height = truth.box
+        for start, end in (((x, y), (x + width, y)), ((x + width, y), (x + width, y + height))):
+            canvas.limb(start, end, (0.8, 0.8), (255, 230, 0))
+        for start, end in (((x + width, y + height), (x, y + height)), ((x, y + height), (x, y))):
+            canvas.limb(start, end, (0.8, 0.8), (255, 230, 0))
+        for px, py, flag in truth.keypoints if truth.keypoints is not None else ():
+            if flag:
+                canvas.circle((px, py), 2.5, (0, 255, 0) if flag == VISIBLE else (255, 0, 0))
+    return canvas.pixels
