@@ -4,7 +4,7 @@
 set -euo pipefail
 packages=("$@")
 if [ ${#packages[@]} -eq 0 ]; then
-  packages=(chromium coturn nodejs)
+  packages=(chromium coturn iproute2 nginx nodejs prometheus)
 fi
 
 missing=()

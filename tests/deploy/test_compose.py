@@ -1,0 +1,122 @@
+"""The Compose files: what their specification allows, and what we rely on. No Docker engine is asked."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from mediaserver.settings import describe
+
+ROOT = Path(__file__).parents[2]
+DEPLOY = ROOT / "deploy"
+RESET = object()
+
+
+class ComposeLoader(yaml.SafeLoader):
+    """YAML with the tag that takes away what an earlier file says."""
+
+
+ComposeLoader.add_constructor("!reset", lambda loader, node: RESET)
+
+
+def load(name: str) -> dict[str, Any]:
+    content = yaml.load((DEPLOY / name).read_text(), ComposeLoader)
+    assert isinstance(content, dict)
+    return content
+
+
+def merged(base: dict[str, Any], override: dict[str, Any]) -> dict[str, Any]:
+    """As Compose does for mappings and single values; the override has no lists."""
+    result = dict(base)
+    for key, value in override.items():
+        if value is RESET:
+            del result[key]
+        elif isinstance(value, dict):
+            result[key] = merged(result.get(key, {}), value)
+        else:
+            assert not isinstance(value, list)
+            result[key] = value
+    return result
+
+
+BASE = load("compose.yaml")
+ON_CPU = merged(BASE, load("compose.cpu.yaml"))
+
+
+@pytest.mark.parametrize("content", [BASE, ON_CPU], ids=["gpu", "cpu"])
+def test_the_specification_allows_it(content: dict[str, Any], tmp_path: Path) -> None:
+    file = tmp_path / "compose.json"
+    file.write_text(json.dumps(content))
+    checked = subprocess.run(
+        (sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", str(file)),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert checked.returncode == 0, checked.stdout
+
+
+def test_the_schema_notices_mistakes(tmp_path: Path) -> None:
+    file = tmp_path / "compose.json"
+    file.write_text(json.dumps(merged(BASE, {"services": {"mediaserver": {"depend_on": "triton"}}})))
+    command = (sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", str(file))
+    assert subprocess.run(command, capture_output=True, check=False).returncode == 1
+
+
+def test_the_server_starts_when_triton_can_run_models() -> None:
+    triton, server = BASE["services"]["triton"], BASE["services"]["mediaserver"]
+    assert server["depends_on"] == {"triton": {"condition": "service_healthy"}}
+    assert triton["healthcheck"]["test"][-1].endswith("/v2/health/ready")
+    assert "depends_on" not in triton  # it can be run alone, under systemd
+
+
+def test_triton_has_a_gpu_unless_there_is_none() -> None:
+    [device] = BASE["services"]["triton"]["deploy"]["resources"]["reservations"]["devices"]
+    assert device["capabilities"] == ["gpu"]
+    assert "deploy" not in ON_CPU["services"]["triton"]
+    assert ON_CPU["services"]["triton"]["healthcheck"] == BASE["services"]["triton"]["healthcheck"]
+
+
+@pytest.mark.parametrize("name", ["triton", "mediaserver"])
+def test_services_are_confined(name: str) -> None:
+    service = BASE["services"][name]
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert not {"privileged", "pid", "ipc"} & service.keys()
+    assert service["logging"]["driver"] == "local"  # the default one grows without end
+    if "user" in service:
+        assert not service["user"].startswith(("0", "root"))
+    for volume in service.get("volumes", []):
+        assert volume["read_only"]
+
+
+def test_the_server_writes_nothing_and_takes_media_on_the_host() -> None:
+    server = BASE["services"]["mediaserver"]
+    assert server["read_only"]
+    assert server["network_mode"] == "host"
+    assert server["environment"].keys() <= {setting.variable for setting in describe()}
+
+
+def test_triton_listens_on_this_machine_alone() -> None:
+    command = BASE["services"]["triton"]["command"]
+    for interface in ("http", "grpc", "metrics"):
+        assert f"--{interface}-address=127.0.0.1" in command
+
+
+def test_one_release_of_triton_everywhere() -> None:
+    """A plan runs in the TensorRT that built it."""
+    files = [DEPLOY / "compose.yaml", DEPLOY / "Dockerfile", ROOT / "triton" / "build_plans.sh"]
+    releases = [
+        re.findall(r"nvcr\.io/nvidia/(?:tritonserver|tensorrt):(\S+)", file.read_text()) for file in files
+    ]
+    assert all(releases)
+    assert {release for found in releases for release in found} == {
+        BASE["services"]["triton"]["image"].split(":")[1]
+    }
