@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from lambdas.errors import LifecycleError
@@ -75,10 +75,15 @@ def _body(status: Status) -> dict[str, Any]:
         "state": status.state,
         "message": status.message,
         "address": status.address,
-        "wait_s": None if status.wait is None else round(status.wait.total_seconds()),
+        "wait_s": _seconds(status.wait),
         "stops_at": None if status.stops_at is None else status.stops_at.isoformat(),
+        "stops_in_s": _seconds(status.stops_in),
     }
     return body if status.token is None else body | {"token": status.token}
+
+
+def _seconds(span: timedelta | None) -> int | None:
+    return None if span is None else round(span.total_seconds())
 
 
 def _http(status: int, body: Mapping[str, Any], retry_s: int | None = None) -> Answer:

@@ -83,12 +83,14 @@ class Outcome(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Status:
     """The answer to start, status and stop. ``wait``: expected time until ready; ``None`` if unknown.
-    ``stops_at``: the lease's end while there is one. ``token`` opens a session; only `start` gives it."""
+    ``stops_at``: the lease's end while there is one, ``stops_in`` the time until then. ``token`` opens a
+    session; only `start` gives it."""
 
     state: State
     address: str
     wait: timedelta | None
     stops_at: datetime | None
+    stops_in: timedelta | None
     token: str | None = None
 
     @property
@@ -236,7 +238,8 @@ class Lifecycle:
         token: str | None = None,
     ) -> Status:
         wait = self._wait(state, now - machine.launched)
-        return Status(state, self._settings.server_url, wait, stops_at, token)
+        stops_in = None if stops_at is None else max(stops_at - now, timedelta(0))
+        return Status(state, self._settings.server_url, wait, stops_at, stops_in, token)
 
     def _wait(self, state: State, age: timedelta) -> timedelta | None:
         match state:

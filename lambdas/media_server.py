@@ -1,4 +1,8 @@
-"""What the functions ask of the media server itself, over HTTPS."""
+"""What the functions ask of the media server itself, over HTTPS.
+
+Where the proxy in front of it answers in its place (502 and 504, or a 503 that knows no ``state``, as
+``deploy/nginx`` gives), the server counts as one that does not answer.
+"""
 
 from __future__ import annotations
 
@@ -39,17 +43,17 @@ class MediaServer:
         self._url = url
 
     def probe(self) -> Probe:
-        """Asks ``GET /readyz``: 200 is ready; 503 is what ``state`` in its JSON says, draining
-        or failed, else loading."""
+        """Asks ``GET /readyz``: 200 is ready; 503 is what ``state`` in its JSON says, draining or
+        failed, else loading."""
         try:
             status, body = self._ask("GET", "/readyz")
         except ServerUnreachable:
             return Probe.SILENT
         if status == http.client.OK:
             return Probe.READY
-        if status != http.client.SERVICE_UNAVAILABLE:
-            return Probe.SILENT
         state = body.get("state")
+        if status != http.client.SERVICE_UNAVAILABLE or state is None:
+            return Probe.SILENT
         return Probe(state) if state in {"draining", "failed"} else Probe.LOADING
 
     def drain(self, token: str, *, if_idle: bool) -> int:
@@ -60,6 +64,8 @@ class MediaServer:
         """
         request = {"if_idle": if_idle, "for_s": DRAIN_FOR_S}
         status, body = self._ask("POST", "/drain", token, request)
+        if status == http.client.SERVICE_UNAVAILABLE:
+            raise ServerUnreachable("503 from the proxy; the server itself never refuses to drain")
         sessions = body.get("sessions")
         if status not in {http.client.OK, http.client.CONFLICT} or not isinstance(sessions, int):
             raise ServerFailed(f"The media server answered {status} to a drain. Tell the operator.")

@@ -7,10 +7,20 @@ here=$(cd "$(dirname "$0")" && pwd)
 cd "$here/../.."
 
 dry_run=
-if [ "${1:-}" = --dry-run ]; then
-    dry_run=yes
-    shift
-fi
+case ${1:-} in
+    --help)
+        sed -n '2,/^[^#]/s/^# //p' "$here/deploy.sh"
+        exit
+        ;;
+    --dry-run)
+        dry_run=yes
+        shift
+        ;;
+    -*)
+        echo "deploy.sh: unknown option $1; --help lists all" >&2
+        exit 2
+        ;;
+esac
 settings=${1:-$here/stack.env}
 
 fail() {
@@ -68,4 +78,4 @@ run aws s3 cp "$config" "s3://$bucket/config.json" --content-type application/js
 run aws cloudfront create-invalidation --distribution-id "$(output SiteDistributionId)" --paths '/*'
 
 echo "Page:   $(output SiteUrl)"
-echo "Invite: python -m lambdas.invite NAME --secret $(output KeysSecret) --region $AWS_DEFAULT_REGION"
+echo "Invite: .venv/bin/python -m lambdas.invite NAME --secret $(output KeysSecret) --region $AWS_DEFAULT_REGION"

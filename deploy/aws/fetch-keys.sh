@@ -3,6 +3,9 @@
 #   fetch-keys.sh SECRET FILE
 set -eu
 umask 077
-keys=$(aws secretsmanager get-secret-value --secret-id "$1" --query SecretString --output text)
+# For ever: a unit that fails takes the media server, which requires it, down with it.
+until keys=$(aws secretsmanager get-secret-value --secret-id "$1" --query SecretString --output text); do
+    sleep 5
+done
 # systemd unquotes an EnvironmentFile; the keys are letters and digits, so single quotes hold JSON.
 printf "MEDIASERVER_TOKEN_KEYS='%s'\n" "$keys" >"$2"

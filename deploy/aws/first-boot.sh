@@ -51,13 +51,14 @@ MEDIASERVER_ALLOWED_ORIGINS=$origin
 MEDIASERVER_PUBLIC_IP=$public_ip
 HEARTBEAT_INSTANCE=$instance
 END
-echo "net.ipv4.ip_local_port_range = ${udp_range/-/ }" >/etc/sysctl.d/60-mediaserver-udp.conf
-sysctl --quiet --load /etc/sysctl.d/60-mediaserver-udp.conf
 
-apt-get update
-apt-get install -y --no-install-recommends nginx python3-venv certbot python3-certbot-dns-route53
+export DEBIAN_FRONTEND=noninteractive
+# Ubuntu updates itself at boot, too.
+apt-get -o DPkg::Lock::Timeout=600 update
+apt-get -o DPkg::Lock::Timeout=600 install -y --no-install-recommends nginx python3-venv certbot python3-certbot-dns-route53
 # By DNS: only 443 is open, and nginx has it.
 certbot certonly --non-interactive --agree-tos --email "$email" --dns-route53 --domain "$domain" \
     --keep-until-expiring --deploy-hook 'systemctl reload nginx'
+systemctl enable mediaserver-certificate.service
 
-"$root/deploy/systemd/install.sh"
+"$root/deploy/systemd/install.sh" --domain "$domain" --udp-range "$udp_range"

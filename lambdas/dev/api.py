@@ -1,4 +1,4 @@
-"""The HTTP API over the functions, as API Gateway would do it, and the firing of schedules.
+"""The HTTP API over the functions, as API Gateway would do it, the page, and the firing of schedules.
 
 Beside ``/start``, ``/status`` and ``/stop`` there is ``POST /dev/advance?minutes=N``: time moves on by N
 minutes, minute by minute, so that everything that is due in between happens.
@@ -9,8 +9,11 @@ from __future__ import annotations
 import json
 import logging
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -19,6 +22,8 @@ from lambdas.errors import LifecycleError
 
 REAPER_PERIOD = timedelta(minutes=30)
 MAX_ADVANCE_MINUTES = 24 * 60
+WEB = Path(__file__).parents[2] / "web"
+_API_PATHS = {"/start", "/status", "/stop", "/dev/advance"}
 
 _log = logging.getLogger(__name__)
 
@@ -91,7 +96,7 @@ class Api:
 
     @property
     def url(self) -> str:
-        """Goes into the page's ``/config.json``."""
+        """Of the page; goes into its ``/config.json``, too."""
         return f"http://127.0.0.1:{self._http.server_port}"
 
     def close(self) -> None:
@@ -136,14 +141,20 @@ class Api:
         while not self._closed.wait(1):
             self._timetable.catch_up()
 
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
+    def _handler(self) -> Callable[..., SimpleHTTPRequestHandler]:
         api = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(SimpleHTTPRequestHandler):
             def do_GET(self) -> None:
-                self._reply(*api.answer(self.command, self.path, self.headers.get("Authorization", "")))
+                if self.path == "/config.json":
+                    self._reply(200, json.dumps({"api": api.url}))
+                elif urlsplit(self.path).path in _API_PATHS:
+                    self.do_POST()
+                else:
+                    super().do_GET()
 
-            do_POST = do_GET
+            def do_POST(self) -> None:
+                self._reply(*api.answer(self.command, self.path, self.headers.get("Authorization", "")))
 
             def do_OPTIONS(self) -> None:
                 self._reply(200, "")
@@ -155,11 +166,14 @@ class Api:
                 self.send_header("Access-Control-Allow-Headers", "authorization")
                 self.send_header("Access-Control-Allow-Methods", "GET, POST")
                 self.send_header("Content-Type", "application/json")
-                self.send_header("Cache-Control", "no-store")
                 self.end_headers()
                 self.wfile.write(body.encode())
+
+            def end_headers(self) -> None:
+                self.send_header("Cache-Control", "no-store")
+                super().end_headers()
 
             def log_message(self, format: str, *args: Any) -> None:
                 _log.debug(format, *args)
 
-        return Handler
+        return partial(Handler, directory=str(WEB))

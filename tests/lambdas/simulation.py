@@ -34,17 +34,20 @@ class Act(StrEnum):
     SERVER_CUT_OFF = "server cut off from the functions for 10 min"
     SCHEDULE_LOST = "schedule lost"
     FIRE_LATE = "next firing 7 min late"
+    FIRE_TWICE = "next firing comes twice"
     FIRE_AGAIN = "schedule fires though it is not due"
-    CRASH = "a function dies at its next call to AWS but one"
-    THROTTLE = "AWS throttles the next three calls"
+    CRASH = "a function dies before a call to AWS"
+    THROTTLE = "AWS throttles three calls"
 
 
 @dataclass(frozen=True)
 class Step:
-    """``act`` happens ``after`` minutes after the step before."""
+    """``act`` happens ``after`` minutes after the step before; crashes and throttles hit after that many more
+    ``calls`` of the functions to AWS."""
 
     after: int
     act: Act
+    calls: int = 1
 
 
 class Died(BaseException):
@@ -66,6 +69,7 @@ class Simulation:
         self._fire_at: datetime | None = None
         self._fired: datetime | None = None
         self._lateness = timedelta(0)
+        self._fire_twice = False
         self._server_back: datetime | None = None
         self._cut_off_until = world.now
         self._silent_until = world.now - world.settings.idle
@@ -75,7 +79,7 @@ class Simulation:
         """The timeline, each step at its minute."""
         for step in steps:
             self.pass_time(step.after * MINUTE)
-            self.act(step.act)
+            self.act(step.act, step.calls)
 
     def quieten(self) -> timedelta:
         """Everyone leaves and every fault ends. Returns how long the machine then still runs."""
@@ -94,8 +98,8 @@ class Simulation:
         while self.world.now < end:
             self._minute()
 
-    def act(self, act: Act) -> None:
-        """One thing happens now."""
+    def act(self, act: Act, calls: int = 1) -> None:
+        """One thing happens now, or to AWS after so many more ``calls``."""
         server = self.world.server
         match act:
             case Act.START | Act.STOP:
@@ -108,9 +112,11 @@ class Simulation:
                 self._reap()
             case Act.HEARTBEATS_LOST | Act.SERVER_CUT_OFF | Act.SERVER_CRASH:
                 self._break_machine(act)
+            case Act.FIRE_TWICE:
+                self._fire_twice = True
             case Act.SCHEDULE_LOST | Act.FIRE_LATE | Act.CRASH | Act.THROTTLE:
                 self._faulty = True
-                self._break_aws(act)
+                self._break_aws(act, calls)
 
     def _break_machine(self, act: Act) -> None:
         world, server = self.world, self.world.server
@@ -122,16 +128,16 @@ class Simulation:
             server.up, server.sessions = False, 0
             self._server_back = world.now + 2 * MINUTE
 
-    def _break_aws(self, act: Act) -> None:
+    def _break_aws(self, act: Act, calls: int) -> None:
         match act:
             case Act.SCHEDULE_LOST:
                 self.world.cloud.lose_schedule()
             case Act.FIRE_LATE:
                 self._lateness = 7 * MINUTE
             case Act.CRASH:
-                self.world.fault = _failing(after=1, calls=1, error=Died())
+                self.world.fault = _failing(after=calls, calls=1, error=Died())
             case _:
-                self.world.fault = _failing(after=0, calls=3, error=refusal("ThrottlingException", "any"))
+                self.world.fault = _failing(after=calls, calls=3, error=refusal("ThrottlingException", "any"))
 
     def _minute(self) -> None:
         world, server = self.world, self.world.server
@@ -171,6 +177,9 @@ class Simulation:
         if self.world.now >= due + self._lateness:
             self._fired, self._lateness = due, timedelta(0)
             self._reap()
+            if self._fire_twice:
+                self._fire_twice = False
+                self._reap()
 
     def _reap(self, tries: int = 0) -> None:
         if self._call(self.world.reap):

@@ -122,7 +122,9 @@ class TestStatus:
     def test_shows_the_end_of_the_lease(self, world: World) -> None:
         world.run()
         assert world.cloud.due is not None
-        assert world.press("status")["stops_at"] == world.cloud.due.isoformat()
+        answer = world.press("status")
+        assert answer["stops_at"] == world.cloud.due.isoformat()
+        assert answer["stops_in_s"] == (world.cloud.due - world.now).total_seconds()
 
 
 class TestStop:

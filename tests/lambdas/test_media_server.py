@@ -96,7 +96,11 @@ def odd_server(request: pytest.FixtureRequest) -> Iterator[str]:
         thread.join()
 
 
-@pytest.mark.parametrize("odd_server", [(502, b"<html>"), (504, b"")], indirect=True)
+@pytest.mark.parametrize(
+    "odd_server",
+    [(502, b"<html>"), (504, b""), (503, b'{"error": "unavailable"}'), (503, b'{"error": "full"}')],
+    indirect=True,
+)
 def test_a_proxy_without_a_server_behind_it_is_silence(odd_server: str) -> None:
     assert MediaServer(odd_server).probe() is Probe.SILENT
     with pytest.raises(ServerUnreachable):

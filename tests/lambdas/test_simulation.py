@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 from datetime import timedelta
 
+import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -17,6 +18,8 @@ steps = st.builds(
     Step,
     after=st.one_of(st.integers(0, 3), st.integers(4, 40), st.integers(60, 300)),
     act=st.sampled_from([Act.START, Act.START, Act.JOIN, Act.JOIN, *Act]),
+    # The longest way through a function has six calls to AWS.
+    calls=st.integers(0, 7),
 )
 
 
@@ -31,17 +34,40 @@ steps = st.builds(
 @example([Step(0, Act.START), Step(5, Act.JOIN), Step(300, Act.SCHEDULE_LOST), Step(300, Act.FIRE_AGAIN)])
 @example([Step(0, Act.START), Step(5, Act.SCHEDULE_LOST)])
 @example([Step(0, Act.START), Step(5, Act.JOIN), Step(1, Act.HEARTBEATS_LOST), Step(35, Act.FIRE_AGAIN)])
-@example([Step(0, Act.CRASH), Step(0, Act.START), Step(1, Act.CRASH), Step(14, Act.THROTTLE)])
+@example([Step(0, Act.CRASH), Step(0, Act.START), Step(1, Act.CRASH), Step(14, Act.THROTTLE, calls=0)])
+@example([Step(0, Act.START), Step(2, Act.FIRE_TWICE)])
 @example([Step(0, Act.START), Step(5, Act.JOIN), Step(5, Act.SERVER_CUT_OFF), Step(2, Act.STOP)])
 @example([Step(10, Act.START), Step(5, Act.JOIN), Step(303, Act.START), Step(300, Act.LEAVE)])
 def test_whatever_happens_it_stops_in_time_and_never_under_a_user(world: World, timeline: list[Step]) -> None:
     world.reset()
+    play_and_check(world, timeline)
+
+
+def play_and_check(world: World, timeline: list[Step]) -> None:
     simulation = Simulation(world)
     simulation.play(timeline)
     still_on = simulation.quieten()
     assert simulation.violations == []
     slack = sum(LAMBDA_RETRIES, SHUT_DOWN_AFTER) + MINUTE
     assert still_on <= world.settings.idle + REAPER_PERIOD + slack
+
+
+@pytest.mark.parametrize("calls", range(6))
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        pytest.param([], [Step(0, Act.START)], id="start"),
+        pytest.param([Step(0, Act.START)], [Step(0, Act.START)], id="keep alive"),
+        pytest.param([Step(0, Act.START)], [Step(0, Act.STOP)], id="stop"),
+        pytest.param([Step(0, Act.START)], [Step(30, Act.LEAVE)], id="end of an idle lease"),
+        pytest.param([Step(0, Act.START), Step(4, Act.JOIN)], [Step(30, Act.LEAVE)], id="lease in use"),
+        pytest.param([Step(0, Act.START), Step(4, Act.JOIN)], [Step(490, Act.LEAVE)], id="maximum"),
+    ],
+)
+def test_a_function_may_die_before_any_of_its_calls(
+    world: World, before: list[Step], after: list[Step], calls: int
+) -> None:
+    play_and_check(world, [*before, Step(5, Act.CRASH, calls), *after])
 
 
 def test_a_day_without_faults_wastes_the_idle_time_once(world: World) -> None:

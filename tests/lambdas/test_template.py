@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 pytest.importorskip("cfnlint", reason="the template is checked with cfn-lint: pip install -e .[test]")
 pytest.importorskip(
@@ -204,6 +206,28 @@ def test_the_machine_is_closed_but_for_https_and_media(resources: dict[str, Any]
     assert data["MetadataOptions"]["HttpTokens"] == "required"
     assert data["BlockDeviceMappings"][0]["Ebs"]["Encrypted"] is True
     assert data["InstanceInitiatedShutdownBehavior"] == "stop"
+
+
+@pytest.fixture
+def boot_script(resources: dict[str, Any]) -> str:
+    """What cloud-init writes for each boot, with the template's references still in it."""
+    (template,) = of_type(resources, "AWS::EC2::LaunchTemplate").values()
+    user_data = template["LaunchTemplateData"]["UserData"]["Fn::Base64"]["Fn::Sub"]
+    assert user_data.startswith("#cloud-config\n")
+    (file,) = yaml.safe_load(user_data)["write_files"]
+    assert file["path"].startswith("/var/lib/cloud/scripts/per-boot/")
+    assert file["permissions"] == "0755"
+    script: str = file["content"]
+    return script
+
+
+def test_the_machine_s_boot_script_gives_the_first_boot_all_that_it_needs(boot_script: str) -> None:
+    assert subprocess.run(["bash", "-n"], input=boot_script, text=True, check=False).returncode == 0
+    first_boot = (AWS / "first-boot.sh").read_text()
+    (needed,) = re.findall(r"^for name in (.+); do$", first_boot, re.MULTILINE)
+    given = re.findall(r"^ +--([a-z-]+) ", boot_script, re.MULTILINE)
+    assert given == [name.replace("_", "-") for name in needed.split()]
+    assert "export AWS_DEFAULT_REGION" in boot_script
 
 
 def test_the_bucket_is_read_through_the_distribution_alone(resources: dict[str, Any]) -> None:
