@@ -39,12 +39,12 @@ def chromium_path() -> str:
 
 
 @contextlib.asynccontextmanager
-async def chromium(*flags: str, clip: Path | None = None) -> AsyncIterator[Browser]:
-    """A browser; with ``clip`` (.mjpeg) its camera shows that clip in a loop."""
+async def chromium(*flags: str, clip: Path | None = None, path: Path | None = None) -> AsyncIterator[Browser]:
+    """A browser, by ``path`` if that is given; with ``clip`` (.mjpeg) its camera shows it in a loop."""
     if clip is not None:
         flags = (*flags, *FAKE_CAMERA, f"--use-file-for-fake-video-capture={clip}")
     async with async_playwright() as tool:
-        browser = await tool.chromium.launch(executable_path=chromium_path(), args=[*_FLAGS, *flags])
+        browser = await tool.chromium.launch(executable_path=path or chromium_path(), args=[*_FLAGS, *flags])
         try:
             yield browser
         finally:

@@ -10,8 +10,17 @@ from collections.abc import AsyncIterator, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.engine import Engine, HeadLayout, ModelInfo, Placement, Task
+from inference.engine import (
+    Engine,
+    EngineUnavailable,
+    HeadLayout,
+    InFlight,
+    ModelInfo,
+    Placement,
+    Task,
+)
 from inference.types import FRAME_HEIGHT, FRAME_WIDTH, Floats
+from mediaserver import scoreboard
 from mediaserver.metrics import Metrics
 from mediaserver.serve import listening
 from mediaserver.server import LoadEngine, MediaServer, Readiness
@@ -25,7 +34,7 @@ async def serving(
 ) -> AsyncIterator[str]:
     """The address of a server; port 0 unless ``settings`` say otherwise."""
     chosen = Settings(**{"port": 0, "pose": False, **settings})  # type: ignore[arg-type]
-    server = MediaServer(chosen, load_engine)
+    server = MediaServer(chosen, load_engine, Metrics(), scoreboard.alone().rows[0])
     async with server.running(), listening(server) as (url, stop_listening):
         while wait_ready and server.readiness is Readiness.LOADING:  # noqa: ASYNC110 - it has no event
             await asyncio.sleep(0.01)
@@ -44,6 +53,8 @@ class RedThingDetector:
 
     def __init__(self, seconds: float = 0.0) -> None:
         self._seconds = seconds
+        self.trouble: str | None = None
+        """Set by a test: as if what runs the model were out of reach."""
         whole_frame = Placement(FRAME_WIDTH, FRAME_HEIGHT, 1.0, 0.0, 0.0)
         self._models = {
             Task.DETECT: ModelInfo(Task.DETECT, "red", ("thing",), HeadLayout.END_TO_END, whole_frame)
@@ -54,14 +65,16 @@ class RedThingDetector:
         return self._models
 
     @property
-    def trouble(self) -> None:
-        """Never in trouble."""
+    def in_flight(self) -> InFlight:
+        return InFlight(frames=4, of_one_session=1)
 
     async def ready(self) -> None:
         """At once."""
 
     async def infer(self, task: Task, images: NDArray[np.uint8]) -> Floats:
         await asyncio.sleep(self._seconds)
+        if self.trouble is not None:
+            raise EngineUnavailable(self.trouble)
         return np.stack([self._find(image) for image in images])
 
     async def close(self) -> None:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from inference.engine import Task
 from inference.types import Floats
-from tests import barcode
+from rendered_world import barcode
 from tests.web.browser import Page
 from tests.web.server import RedThingDetector, loading, serving
 

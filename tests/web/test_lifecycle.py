@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -17,11 +16,15 @@ pytest.importorskip("moto", reason="the functions are tested over moto: pip inst
 
 from moto import mock_aws
 
+from inference.engine import Engine
 from lambdas.dev.api import Api, Clock
 from lambdas.dev.cloud import Cloud, settings
 from lambdas.tokens import Audience, mint
 from mediaserver.client import InferenceClient
+from mediaserver.metrics import Metrics
+from mediaserver.server import LoadEngine
 from mediaserver.setting_types import HttpUrl, Origin
+from tests.free_port import free_ports
 from tests.web.browser import Page, expect
 from tests.web.server import RedThingDetector, loading, never_loads, serving, token_keys
 
@@ -41,6 +44,22 @@ class Deployment:
     media_server: contextlib.AsyncExitStack
     """To be closed to take the media server away."""
 
+    def booted(self, load: LoadEngine) -> contextlib.AbstractAsyncContextManager[str]:
+        """A media server where the functions expect it, which lets the page in."""
+        return serving(
+            load,
+            wait_ready=False,
+            port=int(self.media.rstrip("/").rpartition(":")[2]),
+            token_keys=token_keys(KEYS),
+            allowed_origins=(Origin(self.site.rstrip("/")),),
+        )
+
+    async def press(self, path: str) -> None:
+        headers = {"Authorization": f"Bearer {self.token(Audience.API)}"}
+        async with aiohttp.ClientSession() as client:
+            async with client.post(self.api + path, headers=headers) as response:
+                assert response.status == 202
+
     @staticmethod
     def token(audience: Audience, life: timedelta = timedelta(days=1)) -> str:
         return mint(KEYS, audience, "ada", Clock()(), life)
@@ -53,23 +72,29 @@ class Deployment:
 
 @contextlib.asynccontextmanager
 async def deployed(
-    *, media_keys: dict[str, str] = KEYS, token_life: timedelta = timedelta(minutes=15)
+    *,
+    media_keys: dict[str, str] = KEYS,
+    token_life: timedelta = timedelta(minutes=15),
+    let_in: str | None = None,
+    media_server_runs: bool = True,
 ) -> AsyncIterator[Deployment]:
-    """With its machine off. ``token_life`` is that of the tokens that ``start`` gives."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        api_port = free.getsockname()[1]
+    """With its machine off. ``token_life`` is that of the tokens that ``start`` gives; ``let_in`` the origin
+    whose pages the media server takes, that of the site if ``None``."""
+    api_port, media_port = free_ports(2)
     async with contextlib.AsyncExitStack() as stack:
         stack.enter_context(mock_aws())
         api_url = HttpUrl(f"http://127.0.0.1:{api_port}")
         site = await stack.enter_async_context(serving(never_loads, wait_ready=False, lifecycle_api=api_url))
         media_server = await stack.enter_async_context(contextlib.AsyncExitStack())
-        media = await media_server.enter_async_context(
-            serving(
+        media = f"http://127.0.0.1:{media_port}/"
+        if media_server_runs:
+            serve = serving(
                 loading(RedThingDetector()),
+                port=media_port,
                 token_keys=token_keys(media_keys),
-                allowed_origins=(Origin(site.rstrip("/")),),
+                allowed_origins=(Origin(let_in or site.rstrip("/")),),
             )
-        )
+            await media_server.enter_async_context(serve)
         clock = Clock()
         cloud = Cloud(replace(settings(media.rstrip("/")), token_life=token_life), KEYS, clock)
         api = Api(cloud, clock, api_port)
@@ -100,6 +125,11 @@ async def _live(page: Page) -> None:
     await expect(page.locator("#state")).to_have_text("Live", timeout=15_000)
 
 
+async def _look_again(page: Page) -> None:
+    """As if the user came back from another tab."""
+    await page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+
+
 async def _stop_the_machine_too(page: Page) -> None:
     await page.get_by_role("button", name="Stop").click()
     await page.get_by_role("button", name="The machine too").click()
@@ -116,6 +146,59 @@ async def test_from_off_to_live_to_off(page: Page) -> None:
         await expect(page.locator("#state")).to_have_text("Ready")
         await expect(page.locator("#lease")).to_be_hidden()
         assert deployment.cloud.state == "stopping"
+
+
+async def test_each_state_is_shown_and_an_idle_machine_stops_by_itself(page: Page) -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        deployment = await stack.enter_async_context(deployed(media_server_runs=False))
+        await _start(page, deployment)
+        advice = page.locator("#cover-advice")
+        await expect(advice).to_contain_text("The GPU machine is booting.")
+        loaded = asyncio.Event()
+
+        async def load(_metrics: Metrics) -> Engine:
+            await loaded.wait()
+            return RedThingDetector()
+
+        await stack.enter_async_context(deployment.booted(load))
+        await expect(advice).to_contain_text("The models are loading.")
+        loaded.set()
+        await _live(page)
+        await page.get_by_role("button", name="Stop", exact=True).click()
+        await page.get_by_role("button", name="Only my session").click()
+        await expect(page.locator("#state")).to_have_text("Ready")
+        await expect(page.locator("#lease")).to_be_visible()
+        assert deployment.cloud.state == "running"
+        await deployment.advance(minutes=17)
+        assert deployment.cloud.state == "stopped"
+        await _look_again(page)
+        await expect(page.locator("#lease")).to_be_hidden()
+
+
+async def test_a_machine_that_failed_can_be_turned_off(page: Page) -> None:
+    async with deployed(media_server_runs=False) as deployment:
+        await _start(page, deployment)
+        await page.get_by_role("button", name="Stop", exact=True).click()
+        await page.get_by_role("button", name="Only my session").click()
+        for _ in range(2):  # "keep alive", or it would be off by itself before it counts as failed
+            await deployment.press("/start")
+            await deployment.advance(minutes=8)
+        await page.get_by_role("button", name="Start", exact=True).click()
+        await expect(page.locator("#cover-advice")).to_contain_text("its server does not work")
+        await page.get_by_role("button", name="Turn off").click()
+        await expect(page.get_by_role("button", name="Only my session")).to_be_hidden()
+        await page.get_by_role("button", name="Stop it").click()
+        await expect(page.locator("#lease")).to_be_hidden()
+        assert deployment.cloud.state == "stopping"
+
+
+async def test_a_page_that_is_opened_again_shows_that_the_machine_runs(page: Page) -> None:
+    async with deployed() as deployment:
+        await _start(page, deployment)
+        await _live(page)
+        await page.reload()
+        await expect(page.locator("#state")).to_have_text("Ready")
+        await expect(page.locator("#countdown")).to_have_text(re.compile(r"stops in 1[34]:\d\d"))
 
 
 async def test_a_machine_that_others_use_is_not_stopped(page: Page) -> None:
@@ -158,6 +241,14 @@ async def test_server_and_functions_with_different_keys(page: Page) -> None:
             "The server refuses the token of its service", timeout=15_000
         )
         await expect(page.get_by_label("Access key")).to_be_hidden()
+
+
+async def test_a_server_that_takes_no_pages_of_this_origin(page: Page) -> None:
+    async with deployed(let_in="https://example.org") as deployment:
+        await _start(page, deployment)
+        title = page.locator("#cover-title")
+        await expect(title).to_have_text("The server does not let this page in", timeout=15_000)
+        await expect(page.locator("#cover-advice")).to_contain_text("allowed_origins")
 
 
 async def test_a_machine_stopped_by_its_schedule_is_told(page: Page) -> None:

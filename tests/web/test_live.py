@@ -13,7 +13,7 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
-from inference.catalogue import find_models
+from inference.catalogue import BUILT_IN, find_models
 from inference.embedded import EmbeddedEngine
 from inference.engine import Engine
 from mediaserver.metrics import Metrics
@@ -60,6 +60,23 @@ async def test_a_person_is_boxed_soon_after_start(person: Page, address: str) ->
     ARTIFACTS.mkdir(exist_ok=True)
     await person.locator("details").evaluate("details => { details.open = false }")
     await person.screenshot(path=ARTIFACTS / "page.png")
+
+
+async def test_the_sample_plays_and_its_people_are_found_by_the_built_in_models() -> None:
+    async def load(_metrics: Metrics) -> Engine:
+        return await EmbeddedEngine.open(find_models(BUILT_IN))
+
+    async with serving(load, pose=True) as url, chromium() as browser:
+        page = await browser.new_page(viewport={"width": 1360, "height": 860}, color_scheme="light")
+        await page.goto(url)
+        await page.get_by_label("Source").select_option("sample")
+        await page.get_by_role("button", name="Start", exact=True).click()
+        await expect(page.locator("#transport")).to_have_text("WebRTC")
+        stats = await _stats(page)
+        assert stats["objects"] >= 3  # a box and a skeleton for her who waves, and the traffic light
+        await page.locator("details").evaluate("details => { details.open = false }")
+        ARTIFACTS.mkdir(exist_ok=True)
+        await page.screenshot(path=ARTIFACTS / "sample.png")
 
 
 async def _stats(page: Page) -> dict[str, Any]:

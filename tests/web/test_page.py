@@ -134,6 +134,37 @@ async def test_models_loading(page: Page) -> None:
         await expect(page.locator("#state")).to_have_text("Reconnecting")
 
 
+async def test_models_that_go_away_are_told_and_come_back(page: Page) -> None:
+    detector = RedThingDetector()
+    objects = page.locator(".gauge", has_text="Objects").locator("output")
+    async with serving(loading(detector)) as address:
+        await page.goto(address)
+        await page.get_by_role("button", name="Start", exact=True).click()
+        await _live(page)
+        for _ in range(2):
+            detector.trouble = "Triton does not answer"
+            await expect(page.locator("#state")).to_have_text("Models away")
+            await expect(page.locator("#toast-words")).to_contain_text("The models are away")
+            await expect(page.locator("#cover")).to_be_hidden()
+            await expect(page.locator("#retry")).to_be_hidden()
+            await expect(objects).to_have_text("0")
+            detector.trouble = None
+            await _live(page)
+            await expect(page.locator("#toast")).to_be_hidden()
+            await expect(objects).to_have_text("1")
+
+
+async def test_models_that_are_away_from_the_start_are_told(page: Page) -> None:
+    detector = RedThingDetector()
+    async with serving(loading(detector)) as address:
+        detector.trouble = "Triton does not answer"
+        await page.goto(address)
+        await page.get_by_role("button", name="Start", exact=True).click()
+        await expect(page.locator("#state")).to_have_text("Models away", timeout=10_000)
+        await page.get_by_role("button", name="Stop").click()
+        await expect(page.locator("#state")).to_have_text("Ready")
+
+
 async def test_a_full_server_lets_one_in_when_a_place_is_free(page: Page) -> None:
     async with serving(loading(RedThingDetector()), max_sessions=1) as address:
         await page.goto(address)

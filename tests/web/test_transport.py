@@ -139,6 +139,19 @@ async def _session(page: Page) -> str:
     return report["session"]
 
 
+async def test_the_server_learns_what_the_camera_gives(page: Page, address: str) -> None:
+    offers: list[dict[str, Any]] = []
+
+    def note(text: str | bytes) -> None:
+        if isinstance(text, str) and (message := json.loads(text))["type"] == "offer":
+            offers.append(message)
+
+    page.on("websocket", lambda socket: socket.on("framesent", note))
+    await _start(page, address)
+    await _becomes(page, "WebRTC", seconds=15.0)
+    assert [offer["camera_framerate"] for offer in offers] == [30]
+
+
 async def test_no_more_is_sent_than_the_server_asks_for(page: Page) -> None:
     async with serving(loading(RedThingDetector(0.19))) as slow:
         await _start(page, slow)

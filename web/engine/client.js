@@ -62,6 +62,7 @@ const BACKOFF_MS = [250, 500, 1000, 1500, 2000, 3000];
  *
  * @typedef {{state: ClientStateValue, end: import("./connection.js").End | null, retryInMs: number | null}} StateDetail
  *   `end` says why a connection ended, or why `ended`; null after `close()`.
+ * @typedef {"ready" | "degraded"} ModelsState `degraded` while what runs the models is out of the server's reach.
  * @typedef {{result: import("../shared/wire.js").Result, captureTime: number, ageMs: number}} ResultDetail
  *   `captureTime` is Unix time in ms of the frame, from the result or, until the server knows it, estimated.
  */
@@ -69,7 +70,7 @@ const BACKOFF_MS = [250, 500, 1000, 1500, 2000, 3000];
 /**
  * Events, each a `CustomEvent`: `state` (`StateDetail`), `transport` (`Transport`), `welcome` (`Welcome`),
  * `result` (`ResultDetail`), `texts` (`ServerEvent` of an OCR run), `rate` (`Rate`),
- * `notice` (`ServerError` that ends nothing).
+ * `models` (`ModelsState`; `ready` at each `welcome`), `notice` (`ServerError` that ends nothing).
  */
 export class InferenceClient extends EventTarget {
   #options;
@@ -225,6 +226,7 @@ export class InferenceClient extends EventTarget {
       case "event":
         if (message.event === "ocr") this.#emit("texts", message);
         else if (message.state === "media_failed") this.#media?.lost();
+        else if (message.state === "degraded" || message.state === "ready") this.#emit("models", message.state);
         return;
       case "error":
         if (OFFER_REFUSED.has(message.code)) this.#media?.lost();
@@ -239,6 +241,7 @@ export class InferenceClient extends EventTarget {
     this.#resumeToken = welcome.resume_token;
     this.#failures = 0;
     this.#emit("welcome", welcome);
+    this.#emit("models", "ready"); // a server whose models are away says so at once
     const { track, channel } = this.#options;
     const wantResults = channel === "datachannel";
     this.#media = new MediaPath(track, connection.socket, welcome.ice_servers, wantResults, {

@@ -158,12 +158,13 @@ const CODE_BY_END_REASON = {
   [EndReason.INTERNAL_ERROR]: FailureCode.SERVER_ERROR,
 };
 
-/** @type {Record<string, End["code"]>} Words of the server's 503. */
+/** @type {Record<string, End["code"]>} Words of a 503: the server's, and `unavailable` of a proxy before it. */
 const CODE_BY_REFUSAL = {
   loading: FailureCode.MODELS_LOADING,
   full: FailureCode.SERVER_BUSY,
   draining: FailureCode.SERVER_RESTARTING,
   failed: FailureCode.SERVER_ERROR,
+  unavailable: FailureCode.SERVER_UNREACHABLE,
 };
 
 /**
@@ -177,9 +178,8 @@ async function explainRefusal(url) {
     const signal = AbortSignal.timeout(PROBE_TIMEOUT_MS);
     const response = await fetch(url.replace(/^ws/, "http"), { cache: "no-store", signal });
     const detail = `HTTP ${response.status}`;
-    if (response.status === 401 || response.status === 403) {
-      return { code: FailureCode.UNAUTHORIZED, detail, retryAfterMs: null };
-    }
+    if (response.status === 401) return { code: FailureCode.UNAUTHORIZED, detail, retryAfterMs: null };
+    if (response.status === 403) return { code: FailureCode.ORIGIN_REFUSED, detail, retryAfterMs: null };
     if (response.status !== 503) return { code: FailureCode.SERVER_UNREACHABLE, detail, retryAfterMs: 0 };
     const { error, retry_after_s: seconds } = await response.json();
     const code = CODE_BY_REFUSAL[error] ?? FailureCode.SERVER_BUSY;

@@ -107,6 +107,7 @@ class Engine {
     on(client, "welcome", (/** @type {import("../shared/wire.js").Welcome} */ { session, models }) => {
       tell({ type: "welcome", session, models: Object.keys(models) });
     });
+    on(client, "models", (/** @type {import("./client.js").ModelsState} */ state) => tell({ type: "models", state }));
     on(client, "transport", () => this.#tellStats());
     on(client, "notice", (/** @type {import("../shared/wire.js").ServerError} */ { code, message }) => {
       tell({ type: "notice", code, message });

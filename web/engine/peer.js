@@ -27,6 +27,7 @@ export class Peer {
   /** @type {RTCPeerConnection} */
   #connection;
   #handlers;
+  #track;
   #sender;
   /** @type {RTCDataChannel | null} */
   #results = null;
@@ -51,6 +52,7 @@ export class Peer {
    */
   constructor(track, iceServers, wantResults, handlers) {
     this.#handlers = handlers;
+    this.#track = track;
     const connection = new RTCPeerConnection({ iceServers, bundlePolicy: "max-bundle" });
     this.#connection = connection;
     this.#sender = connection.addTransceiver(track, { direction: "sendonly" }).sender;
@@ -68,7 +70,9 @@ export class Peer {
       return;
     }
     const description = this.#connection.localDescription;
-    if (description !== null && !this.#closed) this.#handlers.send({ type: "offer", sdp: description.sdp });
+    if (description === null || this.#closed) return;
+    const camera = this.#track.getSettings().frameRate; // a canvas or a screen may have none
+    this.#handlers.send({ type: "offer", sdp: description.sdp, camera_framerate: camera || null });
   }
 
   /** @param {string} sdp */

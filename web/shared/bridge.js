@@ -41,6 +41,7 @@ const PROTOCOL = "mediaserver-engine/1";
  *   detail: string, retryInMs: number | null}} EngineState
  * @typedef {{type: "failed", code: string, detail: string}} Failed The engine is done.
  * @typedef {{type: "welcome", session: string, models: string[]}} Welcome Which switches make sense.
+ * @typedef {{type: "models", state: "ready" | "degraded"}} Models Whether the server reaches what runs them.
  * @typedef {{type: "texts", texts: {text: string, score: number}[], time: number}} Texts `time` is Unix ms.
  * @typedef {{type: "notice", code: string, message: string}} Notice
  *
@@ -56,7 +57,7 @@ const PROTOCOL = "mediaserver-engine/1";
  * @property {number | null} firstBoxMs From `start` to the first drawn box.
  * @property {Record<string, number>} timing_ms Of the newest result.
  *
- * @typedef {Ready | Alive | Opened | EngineState | Failed | Welcome | Texts | Notice | Stats} EngineMessage
+ * @typedef {Ready | Alive | Opened | EngineState | Failed | Welcome | Models | Texts | Notice | Stats} EngineMessage
  */
 
 /** @typedef {Record<string, Record<string, string>>} Shapes Type of each field (`typeof`), by message type. */
@@ -79,6 +80,7 @@ export const ENGINE_MESSAGES = {
   state: { state: "string", detail: "string" },
   failed: { code: "string", detail: "string" },
   welcome: { session: "string", models: "object" },
+  models: { state: "string" },
   texts: { texts: "object", time: "number" },
   notice: { code: "string", message: "string" },
   stats: {

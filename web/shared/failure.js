@@ -16,8 +16,10 @@ export const FailureCode = Object.freeze({
   // The server
   SERVER_UNREACHABLE: "server_unreachable",
   SERVER_SILENT: "server_silent",
+  ORIGIN_REFUSED: "origin_refused",
   SERVER_BUSY: "server_busy",
   MODELS_LOADING: "models_loading",
+  MODELS_AWAY: "models_away",
   SERVER_RESTARTING: "server_restarting",
   SERVER_ERROR: "server_error",
   CONNECTION_LOST: "connection_lost",

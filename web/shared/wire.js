@@ -64,7 +64,7 @@ export const EndReason = Object.freeze({
  *
  * @typedef {{type: "hello", protocol: number, token: string | null, channel: "datachannel" | "websocket",
  *   pipeline: PipelineConfig, resume: string | null}} Hello
- * @typedef {{type: "offer", sdp: string}} Offer
+ * @typedef {{type: "offer", sdp: string, camera_framerate: number | null}} Offer
  * @typedef {{type: "candidate", candidate: RTCIceCandidateInit | null}} Candidate
  * @typedef {{type: "configure", pipeline: PipelineConfig}} Configure
  * @typedef {{type: "trigger", model: "ocr"}} Trigger

@@ -97,11 +97,12 @@ export class Cover {
   #showToast() {
     const { state, reason } = this.#machine;
     const reconnecting = state === PageState.RECONNECTING;
+    const troubled = reconnecting || state === PageState.DEGRADED;
     const bridged =
       state === PageState.LIVE && this.#bridgedAt !== null && performance.now() - this.#bridgedAt < BRIDGED_MS;
-    this.#toast.hidden = !reconnecting && !bridged;
+    this.#toast.hidden = !troubled && !bridged;
     this.#retry.hidden = !reconnecting;
-    setText(this.#toastWords, reconnecting ? retryWords(reason) : bridged ? BRIDGED_WORDS : "");
+    setText(this.#toastWords, troubled ? retryWords(reason) : bridged ? BRIDGED_WORDS : "");
   }
 }
 

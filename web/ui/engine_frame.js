@@ -26,6 +26,7 @@ export class EngineFrame extends EventTarget {
   #ready = false;
   #started = false;
   #heardAt = 0;
+  #watchedAt = 0;
 
   /** @param {HTMLElement} place Where the iframe goes. */
   constructor(place) {
@@ -88,8 +89,12 @@ export class EngineFrame extends EventTarget {
   }
 
   #watch() {
-    if (document.hidden) this.#heardAt = performance.now();
-    if (!this.#started || performance.now() - this.#heardAt < SILENCE_MS) return;
+    const now = performance.now();
+    // When this comes late itself, the laptop slept and the engine with it: its signs of life are still to come.
+    const slept = now - this.#watchedAt > 2 * CHECK_MS;
+    this.#watchedAt = now;
+    if (document.hidden || slept) this.#heardAt = now;
+    if (!this.#started || now - this.#heardAt < SILENCE_MS) return;
     this.reload();
     this.dispatchEvent(new Event("lost"));
   }

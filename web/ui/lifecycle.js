@@ -15,7 +15,7 @@ const POLL_MS = 2000;
  * @property {string} message For people.
  * @property {string} address https: address of the media server.
  * @property {number | null} wait_s Until it is ready.
- * @property {string | null} stops_at ISO 8601.
+ * @property {number | null} stops_in_s Until it stops by itself: this machine's clock may be wrong, so no time of day.
  * @property {string} [token] Opens a session; in the answer to `start` only.
  */
 

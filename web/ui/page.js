@@ -22,10 +22,10 @@ import { STATE_WORDS, TRANSPORT_WORDS, clockWords } from "./words.js";
  *
  * @typedef {object} Config
  * @property {string | null} api Base address of the service that starts the GPU machine.
- * @property {string | null} [sample] Address of a clip to try it with.
  */
 
 const KEY = "access-key";
+const SAMPLE = "sample/street.mp4";
 const NOT_MIRRORED = new Set(["screen", "file", "sample"]);
 
 /** @returns {Promise<Config>} */
@@ -73,8 +73,6 @@ class Page {
     this.#listenToControls();
     this.#listenToKeys();
     setInterval(() => this.#showLease(), 1000);
-    const sample = this.#source.querySelector("option[value=sample]");
-    if (config.sample && sample instanceof HTMLOptionElement) sample.hidden = sample.disabled = false;
     this.#showState();
   }
 
@@ -98,6 +96,7 @@ class Page {
     this.#readNow.addEventListener("click", () => this.#engine.send({ type: "trigger" }));
     element("retry", HTMLElement).addEventListener("click", () => this.#engine.send({ type: "retry" }));
     element("keep-alive", HTMLElement).addEventListener("click", () => this.#control.keepAlive());
+    element("turn-off", HTMLElement).addEventListener("click", () => this.#askWhatToStop());
     element("full-screen", HTMLElement).addEventListener("click", toggleFullScreen);
     const dialog = element("stop-dialog", HTMLDialogElement);
     dialog.addEventListener("close", () => {
@@ -132,10 +131,19 @@ class Page {
     } else if (this.#config.api === null) {
       this.#control.stop();
     } else {
-      const dialog = element("stop-dialog", HTMLDialogElement);
-      dialog.returnValue = "";
-      dialog.showModal();
+      this.#askWhatToStop();
     }
+  }
+
+  /** Of the session and the GPU machine; where no session runs, only the machine is left. */
+  #askWhatToStop() {
+    const running = this.#isRunning();
+    element("stop-title", HTMLElement).textContent = `Stop the GPU machine${running ? " too" : ""}?`;
+    element("stop-session", HTMLElement).hidden = !running;
+    element("stop-machine", HTMLElement).textContent = running ? "The machine too" : "Stop it";
+    const dialog = element("stop-dialog", HTMLDialogElement);
+    dialog.returnValue = "";
+    dialog.showModal();
   }
 
   #start() {
@@ -176,7 +184,7 @@ class Page {
       case "file":
         return this.#file.files?.length ? { kind: "file", file: this.#file.files[0] } : null;
       case "sample":
-        return { kind: "sample", url: new URL(this.#config.sample ?? "", location.href).href };
+        return { kind: "sample", url: new URL(SAMPLE, location.href).href };
       case "camera":
         return { kind: "camera" };
       default:

@@ -11,6 +11,9 @@ const STATUS_INTERVAL_MS = 30_000;
 /** An engine has stopped when the server has let go of its session; one that waits for the camera never says so. */
 const STOP_TIMEOUT_MS = 2000;
 
+/** @type {Set<import("./state.js").PageStateValue>} In these the GPU machine runs, if nobody has stopped it. */
+const HAS_MACHINE = new Set([PageState.LIVE, PageState.DEGRADED, PageState.RECONNECTING]);
+
 /**
  * @typedef {import("../shared/bridge.js").EngineMessage} EngineMessage
  * @typedef {Omit<import("../shared/bridge.js").Start, "type" | "url" | "token">} Wishes What to show and find.
@@ -29,6 +32,8 @@ export class SessionControl extends EventTarget {
   #wishes = () => {
     throw new Error("not started");
   };
+  /** The server does not reach what runs its models. */
+  #degraded = false;
   /** The token of this try was asked for because the last one was refused. */
   #renewed = false;
 
@@ -51,7 +56,12 @@ export class SessionControl extends EventTarget {
       this.#receive(/** @type {CustomEvent<EngineMessage>} */ (event).detail);
     });
     engine.addEventListener("lost", () => this.#fail(FailureCode.ENGINE_LOST, ""));
-    setInterval(() => this.#refreshLease(), STATUS_INTERVAL_MS);
+    setInterval(() => {
+      if (HAS_MACHINE.has(this.#machine.state) || this.stopsAt !== null) this.#refreshLease();
+    }, STATUS_INTERVAL_MS);
+    // Whoever comes back to the page, or opens it, sees a machine that runs on.
+    document.addEventListener("visibilitychange", () => this.#refreshLease());
+    this.#refreshLease();
   }
 
   /** @param {() => Wishes} wishes Asked when it comes to that: a machine takes minutes to boot. */
@@ -136,6 +146,10 @@ export class SessionControl extends EventTarget {
       case "state":
         this.#follow(message);
         return;
+      case "models":
+        this.#degraded = message.state === "degraded";
+        this.#showModels();
+        return;
       case "failed":
         this.#fail(message.code, message.detail);
         return;
@@ -149,6 +163,7 @@ export class SessionControl extends EventTarget {
     if (state === "live") {
       this.#renewed = false;
       this.#machine.send("live");
+      this.#showModels();
     } else if (state === "reconnecting") {
       const retryAt = performance.now() + (retryInMs ?? 0);
       this.#machine.send("lost", { code: code ?? FailureCode.CONNECTION_LOST, detail, retryAt });
@@ -162,6 +177,16 @@ export class SessionControl extends EventTarget {
     }
   }
 
+  /** The server may tell before the picture is live. */
+  #showModels() {
+    const { state } = this.#machine;
+    if (this.#degraded && state === PageState.LIVE) {
+      this.#machine.send("degraded", { code: FailureCode.MODELS_AWAY, detail: "", retryAt: null });
+    } else if (!this.#degraded && state === PageState.DEGRADED) {
+      this.#machine.send("live");
+    }
+  }
+
   #stopped() {
     clearTimeout(this.#stopTimer);
     if (this.#machine.send("stopped")) this.#engine.reload();
@@ -170,7 +195,9 @@ export class SessionControl extends EventTarget {
   /** @param {string} code @param {string} detail */
   #fail(code, detail) {
     clearTimeout(this.#stopTimer);
-    if (this.#machine.send("fail", { code, detail, retryAt: null })) this.#engine.reload();
+    if (!this.#machine.send("fail", { code, detail, retryAt: null })) return;
+    this.#engine.reload();
+    this.#refreshLease(); // a machine that does not work can be stopped, and started anew
   }
 
   /** @param {unknown} error */
@@ -181,8 +208,8 @@ export class SessionControl extends EventTarget {
   /** Asks how long the GPU machine runs on, and notices that it was stopped. */
   async #refreshLease() {
     const { state } = this.#machine;
-    const running = state === PageState.LIVE || state === PageState.RECONNECTING;
-    if (this.#lifecycle === null || !running || this.#asking) return;
+    const settled = HAS_MACHINE.has(state) || state === PageState.IDLE || state === PageState.FAILED;
+    if (this.#lifecycle === null || this.#key() === "" || !settled || this.#asking) return;
     this.#asking = true;
     try {
       const status = await this.#lifecycle.status();
@@ -200,7 +227,8 @@ export class SessionControl extends EventTarget {
 
   /** @param {import("./lifecycle.js").MachineStatus | undefined} status */
   #lease(status) {
-    this.stopsAt = status?.stops_at ? Date.parse(status.stops_at) : null;
+    const stopsIn = status?.stops_in_s ?? null;
+    this.stopsAt = stopsIn === null ? null : Date.now() + stopsIn * 1000;
     this.dispatchEvent(new Event("lease"));
   }
 }

@@ -10,6 +10,7 @@ export const PageState = Object.freeze({
   WAITING: "waiting",
   CONNECTING: "connecting",
   LIVE: "live",
+  DEGRADED: "degraded",
   RECONNECTING: "reconnecting",
   STOPPING: "stopping",
   FAILED: "failed",
@@ -17,7 +18,7 @@ export const PageState = Object.freeze({
 
 /** @typedef {typeof PageState[keyof typeof PageState]} PageStateValue */
 
-/** @typedef {"startGpu" | "gpuAccepted" | "connect" | "live" | "lost" | "renew" | "stop" | "stopped" | "fail"
+/** @typedef {"startGpu" | "gpuAccepted" | "connect" | "live" | "degraded" | "lost" | "renew" | "stop" | "stopped" | "fail"
  *   | "refused"} PageEvent */
 
 /** What may happen to any run in progress. */
@@ -36,12 +37,14 @@ const TRANSITIONS = {
   waiting: { ...RUNNING, gpuAccepted: "waiting", connect: "connecting" },
   // camera, socket, media -> frames flow, or the server is to be tried again; or its token was too old
   connecting: { ...RUNNING, live: "live", lost: "reconnecting", renew: "starting_gpu" },
-  live: { ...RUNNING, lost: "reconnecting" },
+  live: { ...RUNNING, degraded: "degraded", lost: "reconnecting" },
+  // the picture is live, but the server's models are away -> they are back
+  degraded: { ...RUNNING, live: "live", lost: "reconnecting" },
   // the engine tries again by itself; each failed try is another `lost` with its own reason
   reconnecting: { ...RUNNING, live: "live", lost: "reconnecting", renew: "starting_gpu" },
   stopping: { stopped: "idle", fail: "failed" },
-  // says why and what to do; trying again is a new start
-  failed: { startGpu: "starting_gpu", connect: "connecting" },
+  // says why and what to do; trying again is a new start, stopping the machine another way out
+  failed: { startGpu: "starting_gpu", connect: "connecting", refused: "failed" },
 };
 
 /**

@@ -14,6 +14,7 @@ export const STATE_WORDS = {
   waiting: "Waiting for the GPU",
   connecting: "Connecting",
   live: "Live",
+  degraded: "Models away",
   reconnecting: "Reconnecting",
   stopping: "Stopping",
   failed: "Stopped",
@@ -81,6 +82,11 @@ export const FAILURE_WORDS = {
     advice: "The network may have changed. It is tried again by itself.",
     button: null,
   },
+  [FailureCode.ORIGIN_REFUSED]: {
+    title: "The server does not let this page in",
+    advice: "It is there, but takes no pages of this address. Its operator can allow it (allowed_origins).",
+    button: "Try again",
+  },
   [FailureCode.SERVER_BUSY]: {
     title: "The server is full",
     advice: "All its places are taken. You get in as soon as one is free; leave this page open.",
@@ -89,6 +95,11 @@ export const FAILURE_WORDS = {
   [FailureCode.MODELS_LOADING]: {
     title: "The models are loading",
     advice: "The server has just started. This takes a few seconds.",
+    button: null,
+  },
+  [FailureCode.MODELS_AWAY]: {
+    title: "The models are away",
+    advice: "Boxes come back by themselves as soon as the server reaches its models again.",
     button: null,
   },
   [FailureCode.SERVER_RESTARTING]: {
