@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import logging
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from mediaserver.triton_server import TritonServerError, fetch
@@ -46,7 +50,25 @@ def triton_binary() -> Path:
         pytest.skip(str(exc))
 
 
+@pytest.fixture
+def root_logger() -> Iterator[logging.Logger]:
+    """Afterwards logging is as it was: for tests of what sets it up."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield root
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
 @pytest.fixture(scope="session")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three seconds of moving squares, 640×480 at 30 fps, with `tests.clips.truth`."""
     return write_clip(tmp_path_factory.mktemp("clips") / "squares.mp4", seconds=3)
+
+
+@pytest.fixture(scope="session")
+def jpeg() -> bytes:
+    """A 320×240 picture with a red square in it."""
+    picture = np.full((240, 320, 3), 90, np.uint8)
+    picture[80:160, 100:180] = (0, 0, 255)
+    return bytes(cv2.imencode(".jpg", picture)[1])

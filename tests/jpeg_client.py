@@ -31,9 +31,12 @@ class JpegClient:
 
     async def send(self) -> None:
         """A frame each interval, until cancelled."""
+        loop = asyncio.get_running_loop()
+        due = loop.time()
         while True:
             await self._socket.send_bytes(self._jpeg)
-            await asyncio.sleep(self._interval_s)
+            due = max(due + self._interval_s, loop.time())
+            await asyncio.sleep(due - loop.time())
 
     async def receive(self) -> None:
         """Until the server closes the socket."""

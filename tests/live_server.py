@@ -12,6 +12,7 @@ import aiohttp
 import msgspec
 
 from inference.engine import Engine
+from mediaserver import scoreboard
 from mediaserver.metrics import Metrics
 from mediaserver.serve import engine_loader, listening
 from mediaserver.server import MediaServer
@@ -27,6 +28,10 @@ class LiveServer:
     @property
     def socket_url(self) -> str:
         return self.http_url.replace("http", "ws", 1) + "ws/inference"
+
+    @property
+    def port(self) -> int:
+        return int(self.http_url.rstrip("/").rpartition(":")[2])
 
     def metric(self, name: str, **labels: str) -> float:
         return self.server.metrics.registry.get_sample_value(f"mediaserver_{name}", labels) or 0.0
@@ -50,7 +55,7 @@ async def live_server(
     async def load_engine(metrics: Metrics) -> Engine:
         return wrap(await load(metrics))
 
-    server = MediaServer(used, load_engine)
+    server = MediaServer(used, load_engine, Metrics(), scoreboard.alone().rows[0])
     async with server.running(), listening(server) as (url, _):
         if wait_ready:
             await eventually(lambda: server.refusal() is None, 30)

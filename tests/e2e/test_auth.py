@@ -117,6 +117,9 @@ async def test_pages_of_other_origins_are_refused_at_the_upgrade(live: LiveServe
             ) as refused:
                 assert refused.status == 403
                 assert (await refused.json())["error"] == "origin"
+                assert (
+                    refused.headers["Access-Control-Allow-Origin"] == origin
+                )  # so that its page can say why
         async with http.ws_connect(live.socket_url, headers={"Origin": SITE}) as socket:
             assert (await say_hello(socket, token=token()))["type"] == "welcome"
     assert live.metric("sessions_refused_total", reason="origin") == before + 3

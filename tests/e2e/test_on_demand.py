@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,12 @@ from moto import mock_aws
 from lambdas.dev.api import Clock
 from lambdas.dev.cloud import HOST_FOUND_AFTER, Cloud, settings
 from lambdas.lifecycle import Outcome
+from lambdas.media_server import MediaServer, Probe, ServerUnreachable
+from lambdas.tokens import Audience, mint
 from mediaserver.client import InferenceClient, Unreachable
 from mediaserver.setting_types import TokenKeys
+from tests.free_port import free_ports
+from tests.gateway import gateway
 from tests.live_server import LiveServer, live_server
 from tests.waiting import eventually
 
@@ -101,3 +105,27 @@ async def test_keys_that_differ_are_an_error_and_no_idle_machine(tiny_models: Pa
             answer = await on_demand.press("stop")
             assert (answer["http"], answer["error"]) == (502, "server_failed")
             assert on_demand.cloud.state == "running"
+
+
+async def test_through_nginx_a_server_is_asked_and_its_absence_is_silence(
+    tiny_models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = mint(KEYS, Audience.CONTROL, "test", datetime.now(UTC), timedelta(minutes=1))
+    (nobody,) = free_ports(1)
+
+    async def ask(port: int, folder: Path) -> tuple[Probe, int | None]:
+        async with gateway(folder, [port]) as nginx:
+            monkeypatch.setenv("SSL_CERT_FILE", str(nginx.certificate))
+            server = MediaServer(nginx.url)
+            probe = await asyncio.to_thread(server.probe)
+            try:
+                return probe, await asyncio.to_thread(server.drain, token, if_idle=True)
+            except ServerUnreachable:
+                return probe, None
+
+    folders = [tmp_path / "with", tmp_path / "without"]
+    for folder in folders:
+        folder.mkdir()
+    async with live_server(tiny_models, token_keys=TokenKeys(json.dumps(KEYS))) as live:
+        assert await ask(live.port, folders[0]) == (Probe.READY, 0)
+    assert await ask(nobody, folders[1]) == (Probe.SILENT, None)

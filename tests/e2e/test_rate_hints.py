@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from mediaserver.client import InferenceClient
-from signaling.messages import PipelineConfig
+from mediaserver.clip import ClipPlayer
+from signaling.messages import PipelineConfig, Rate
 from tests.clips import write_clip
 from tests.live_server import live_server
 from tests.slow_engine import SlowEngine
@@ -25,3 +26,21 @@ async def test_a_client_of_a_slow_server_sends_less_and_smaller(tiny_models: Pat
     assert sizes[-1] == (320, 240)
     # About 6.5 inferences a second: ten frames a second are asked for, of a camera that gives thirty.
     assert sent_late < 3.5 * 20
+
+
+async def test_no_more_is_asked_for_than_the_clip_gives(tiny_models: Path, tmp_path: Path) -> None:
+    hints: list[Rate] = []
+
+    class Watching(InferenceClient):
+        def _obey(self, rate: Rate, player: ClipPlayer) -> None:
+            hints.append(rate)
+            super()._obey(rate, player)
+
+    clip = write_clip(tmp_path / "slow.mp4", seconds=5, fps=8)
+    async with live_server(tiny_models) as live:
+        async with Watching(live.socket_url, pipeline=PipelineConfig(pose=False)) as client:
+            async for _ in client.stream(clip):
+                pass
+        assert client.stats.frames_skipped <= 2  # those that a busy machine makes late
+    assert hints
+    assert {hint.max_framerate for hint in hints} == {8.0}

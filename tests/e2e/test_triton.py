@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import signal
@@ -11,6 +12,7 @@ from pathlib import Path
 import aiohttp
 import numpy as np
 import pytest
+from tritonclient.grpc.aio import InferenceServerClient
 
 from inference.catalogue import find_models
 from inference.embedded import EmbeddedEngine
@@ -22,7 +24,7 @@ from mediaserver.client import InferenceClient
 from mediaserver.triton_repository import Flavour, write_repository
 from mediaserver.triton_server import free_ports, triton_server
 from signaling.messages import PipelineConfig
-from tests.clips import truth
+from tests.clips import picture, truth
 from tests.frames import canvas_of, frames
 from tests.jpeg_client import jpeg_client
 from tests.live_server import live_server
@@ -91,6 +93,80 @@ async def test_sessions_outlive_a_triton_that_is_killed(
         await eventually(lambda: all(client.detecting for client in clients))
         assert not any(client.closed for client in clients)
         assert live.server.sessions >= SESSIONS
+
+
+async def test_sessions_fill_batches_as_a_client_does_that_only_asks(
+    triton_binary: Path, tiny_models: Path, jpeg: bytes, tmp_path: Path
+) -> None:
+    """A model whose cost grows slower than its batch: 30 ms a run, 1 ms a frame."""
+    write_tiny_repository(tmp_path, tiny_models, pose_seconds=0.03, pose_seconds_a_frame=0.001)
+    async with triton_server(triton_binary, tmp_path, free_ports()) as triton:
+        bare = await TritonEngine.open([triton.grpc], deadline_s=10)
+        await bare.ready()
+        frame = canvas_of(picture(0.0))[np.newaxis]
+
+        async def ask() -> None:
+            while True:
+                await bare.infer(Task.POSE, frame)
+
+        asking = [asyncio.create_task(ask()) for _ in range(16)]
+        bare_rate, _ = await runs_of_pose(triton.grpc, 3.0)
+        for task in asking:
+            task.cancel()
+        await asyncio.gather(*asking, return_exceptions=True)
+        await bare.close()
+        async with contextlib.AsyncExitStack() as stack:
+            live = await stack.enter_async_context(
+                live_server(tiny_models, engine="triton", triton_urls=(triton.grpc,), rate_hints=False)
+            )
+            for _ in range(8):
+                await stack.enter_async_context(jpeg_client(live, jpeg, interval_s=0.03, detect=False))
+            await eventually(lambda: live.metric("frames_in_flight") > 8, 30)
+            rate, mean_batch = await runs_of_pose(triton.grpc, 3.0)
+    assert mean_batch >= 3
+    assert rate >= 0.7 * bare_rate, "0.9 and more on a machine with nothing else to do"
+
+
+async def runs_of_pose(url: str, seconds: float) -> tuple[float, float]:
+    """Frames a second and the mean batch, as Triton counts them."""
+
+    async def counts() -> tuple[int, int]:
+        model = (await client.get_inference_statistics(str(Task.POSE))).model_stats[0]
+        return model.inference_count, model.execution_count
+
+    async with InferenceServerClient(url) as client:
+        before = await counts()
+        await asyncio.sleep(seconds)
+        after = await counts()
+    frames, executions = after[0] - before[0], after[1] - before[1]
+    return frames / seconds, frames / executions
+
+
+async def test_a_slow_triton_slows_all_sessions_alike_and_nothing_waits_past_its_deadline(
+    triton_binary: Path, tiny_models: Path, jpeg: bytes, tmp_path: Path
+) -> None:
+    write_tiny_repository(tmp_path, tiny_models, pose_seconds=0.15, pose_seconds_a_frame=0.15)
+    deadline_ms = 2000
+    async with contextlib.AsyncExitStack() as stack:
+        triton = await stack.enter_async_context(triton_server(triton_binary, tmp_path, free_ports()))
+        live = await stack.enter_async_context(
+            live_server(
+                tiny_models, engine="triton", triton_urls=(triton.grpc,), inference_deadline_ms=deadline_ms
+            )
+        )
+        clients = [
+            await stack.enter_async_context(jpeg_client(live, jpeg, interval_s=0.05, detect=False))
+            for _ in range(SESSIONS)
+        ]
+        await eventually(lambda: all(len(client.results) >= 5 for client in clients), 60)
+        counts = [len(client.results) for client in clients]
+        assert max(counts) <= min(counts) + 2
+        results = [result for client in clients for result in client.results]
+        assert max(result["timing_ms"]["pose"] for result in results) < deadline_ms + 500
+        assert np.median([result["timing_ms"]["wait"] for result in results]) < 150, (
+            "the newest frame is taken"
+        )
+        assert not any(client.closed for client in clients)
 
 
 async def test_real_models_give_the_same_from_both_engines(

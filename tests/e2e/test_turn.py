@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import re
 import shutil
-import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import pytest
 from mediaserver.client import InferenceClient, Refused, Unreachable
 from mediaserver.setting_types import IceUrl, NetworkInterface, Secret
 from signaling.messages import Result
+from tests.free_port import free_ports, listens
 from tests.live_server import LiveServer, live_server
 from tests.waiting import eventually
 
@@ -39,18 +39,12 @@ verbose
 """
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @contextlib.asynccontextmanager
 async def coturn(directory: Path) -> AsyncIterator[IceUrl]:
     """A TURN server of the test's own on loopback; yields its URL."""
     if TURNSERVER is None:
         pytest.skip("turnserver is not installed (Debian: coturn)")
-    port = free_port()
+    [port] = free_ports(1)
     config, log = directory / "turnserver.conf", directory / "turnserver.log"
     lines = ON_LOOPBACK.format(port=port, secret=SECRET, directory=directory)
     config.write_text(SHIPPED.read_text().replace("\nsyslog\n", "\n") + lines)
@@ -59,17 +53,12 @@ async def coturn(directory: Path) -> AsyncIterator[IceUrl]:
             TURNSERVER, "-c", str(config), stdout=output, stderr=output
         )
     try:
+        # It takes TCP on the port of its UDP, which shows no sign of being open.
         await eventually(lambda: listens(port))
         yield IceUrl(f"turn:127.0.0.1:{port}")
     finally:
         process.kill()
         await process.wait()
-
-
-def listens(port: int) -> bool:
-    """coturn takes TCP on the port of its UDP, which shows no sign of being open."""
-    with contextlib.closing(socket.socket()) as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def relaying(models: Path, turn: IceUrl, secret: str = SECRET, **settings: Any) -> Any:
@@ -113,7 +102,8 @@ async def test_expired_credentials_are_a_clear_error(tmp_path: Path, tiny_models
 
 
 async def test_a_turn_server_that_is_not_there_is_a_clear_error(tiny_models: Path, clip: Path) -> None:
-    nowhere = IceUrl(f"turn:127.0.0.1:{free_port()}?transport=tcp")
+    [port] = free_ports(1)
+    nowhere = IceUrl(f"turn:127.0.0.1:{port}?transport=tcp")
     async with relaying(tiny_models, nowhere) as live:
         with pytest.raises(Unreachable, match=r"does not answer \(.+\)"):
             await play(live, clip)

@@ -1,0 +1,109 @@
+"""What the log of a real server says of its sessions, and what it never says."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from pathlib import Path
+
+import aiohttp
+import cv2
+import jwt
+import numpy as np
+import pytest
+
+from tests.server_process import ServerProcess, server_process
+from tests.waiting import eventually
+
+KEY = "a planted key of more than 32 bytes!"
+SIGN = "PLANTED SIGN"
+
+
+def token() -> str:
+    claims = {"aud": "mediaserver", "sub": "ada", "exp": int(time.time()) + 60}
+    return jwt.encode(claims, KEY, algorithm="HS256", headers={"kid": "k1"})
+
+
+def jpeg_of_a_sign() -> bytes:
+    picture = np.full((480, 640, 3), 255, np.uint8)
+    cv2.putText(picture, SIGN, (40, 240), cv2.FONT_HERSHEY_SIMPLEX, 2.0, (0, 0, 0), 5)
+    return bytes(cv2.imencode(".jpg", picture)[1])
+
+
+async def read_sign(socket: aiohttp.ClientWebSocketResponse) -> str:
+    """Shows the sign and asks for OCR until it was read; returns the text."""
+    async with asyncio.timeout(30):
+        await socket.send_bytes(jpeg_of_a_sign())
+        await socket.send_str('{"type":"trigger","model":"ocr"}')
+        while True:
+            message = await socket.receive_json()
+            if message["type"] == "event" and message["event"] == "ocr" and message["texts"]:
+                return " ".join(found["text"] for found in message["texts"])
+            if message["type"] == "result":
+                await socket.send_bytes(jpeg_of_a_sign())
+
+
+async def plant(http: aiohttp.ClientSession, server: ServerProcess, session_token: str) -> list[str]:
+    """Uses the server as clients do, well and badly; returns what must not be in the log."""
+    async with http.ws_connect(f"{server.socket_url}?token={session_token}") as socket:
+        hello = {"type": "hello", "token": session_token, "channel": "websocket"}
+        await socket.send_str(json.dumps(hello | {"pipeline": {"ocr": True, "detect": False, "pose": False}}))
+        welcome = await socket.receive_json(timeout=5)
+        text = await read_sign(socket)
+        assert SIGN.split(maxsplit=1)[0] in text.upper(), "else this test could not fail"
+        await socket.send_str('{"type":"offer","sdp":"v=0 PLANTED-SDP"}')
+        await socket.send_bytes(b"PLANTED-BYTES")
+        await socket.send_str("PLANTED-RUBBISH")
+        await socket.send_str('{"type":"bye"}')
+        while (await socket.receive(timeout=5)).type is aiohttp.WSMsgType.TEXT:
+            pass
+    for refused in (session_token[:-4], "PLANTED-TOKEN"):
+        async with http.ws_connect(server.socket_url) as socket:
+            await socket.send_str(json.dumps({"type": "hello", "token": refused}))
+            assert (await socket.receive_json(timeout=5))["code"] == "unauthorized"
+    return [KEY, session_token, session_token[:-4], welcome["resume_token"], *text.split(), "PLANTED"]
+
+
+@pytest.mark.parametrize("log_format", ["json", "text"])
+async def test_no_token_no_text_that_was_read_and_nothing_a_client_sent_is_logged(
+    tiny_models: Path, log_format: str
+) -> None:
+    environment = {"MEDIASERVER_TOKEN_KEYS": json.dumps({"k1": KEY})}
+    async with (
+        server_process(
+            tiny_models, environment=environment, log_format=log_format, log_level="debug"
+        ) as server,
+        aiohttp.ClientSession() as http,
+    ):
+        planted = await plant(http, server, token())
+    assert server.process.returncode == 0
+    assert [secret for secret in planted if secret.lower() in server.text.lower()] == []
+    assert "reason=bye" in server.text or '"reason":"bye"' in server.text
+
+
+async def test_a_session_has_one_line_where_it_begins_and_one_with_its_counts_where_it_ends(
+    tiny_models: Path,
+) -> None:
+    async with server_process(tiny_models) as server, aiohttp.ClientSession() as http:
+        async with http.ws_connect(server.socket_url) as socket:
+            await socket.send_str('{"type":"hello","channel":"websocket"}')
+            session = (await socket.receive_json(timeout=5))["session"]
+            await socket.send_bytes(jpeg_of_a_sign())
+            while (await socket.receive_json(timeout=20))["type"] != "result":
+                pass
+            await socket.send_str('{"type":"bye"}')
+            await eventually(lambda: server.lines("session ended"))
+        for _ in range(30):
+            async with http.ws_connect(server.socket_url) as socket:
+                await socket.close()
+    (began,) = server.lines("session started")
+    assert (began["session"], began["resumed"], began["level"]) == (session, False, "info")
+    (ended,) = server.lines("session ended")
+    assert (ended["session"], ended["reason"]) == (session, "bye")
+    assert (ended["frames"], ended["results"]) == (1, 1)
+    assert 0 < ended["seconds"] < 60
+    assert ended["dropped"].keys() == {"sink", "receive", "stale", "send"}
+    without = server.lines("connection without a session ended")
+    assert {line["reason"] for line in without} == {"client_gone"}
+    assert 10 <= len(without) < 30, "who says nothing does not flood the log"
