@@ -5,19 +5,16 @@ PYTHON := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 ARTIFACTS := artifacts
 
-# Models and clips of a developer's machine, where they lie beside the checkout.
-ifndef MEDIASERVER_MODELS
+# Strong models for tests and measurements, where they lie beside the checkout.
 ifneq ($(wildcard ../shared/models),)
-export MEDIASERVER_MODELS := $(abspath ../shared/models)
+test bench: export MEDIASERVER_MODELS ?= $(abspath ../shared/models)
 endif
-endif
-CLIP ?= $(wildcard ../shared/media/mixed.mp4)
 
 .DEFAULT_GOAL := help
-.PHONY: help install system demo test check bench docs clean
+.PHONY: help install system demo test test-boot check bench docs clean
 
 help:  ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 install: $(INSTALLED)  ## virtual environment in .venv, with everything in it
 
@@ -30,12 +27,14 @@ system:  ## system packages that some tests need (apt, as root or with passwordl
 	deploy/dev/install-system-packages.sh
 
 demo: $(INSTALLED)  ## the main job: a clip through a server, then a page to try [CLIP=path.mp4] [ENGINE=triton] [DEMO_ONCE=1]
-	@if [ -z "$(CLIP)" ]; then \
-	  echo "make demo: give a clip: make demo CLIP=path.mp4" >&2; exit 2; fi
-	@$(PYTHON) -m mediaserver demo "$(CLIP)" $(if $(ENGINE),--engine $(ENGINE)) $(if $(DEMO_ONCE),--once)
+	@$(PYTHON) -m mediaserver demo $(if $(CLIP),"$(CLIP)") $(if $(ENGINE),--engine $(ENGINE)) $(if $(DEMO_ONCE),--once)
 
 test: $(INSTALLED) system  ## the whole suite; what cannot run here is skipped with its reason
 	$(PYTHON) -m pytest
+
+test-boot: $(INSTALLED)  ## install into a Debian of its own, boot it, kill and hang the server (root; some minutes)
+	deploy/dev/install-system-packages.sh debootstrap systemd-container
+	$(PYTHON) -m pytest -m boot tests/boot
 
 check: $(INSTALLED)  ## ruff, mypy --strict, and tsc on the page where node is there
 	$(VENV)/bin/ruff format --check .
@@ -45,7 +44,7 @@ check: $(INSTALLED)  ## ruff, mypy --strict, and tsc on the page where node is t
 	else echo "tsc skipped: no node here"; fi
 
 bench: $(INSTALLED)  ## the figures of docs/measurements.md, about a quarter of an hour
-	for part in path receive inference triton; do $(PYTHON) -m tests.bench_$$part || exit; done
+	for part in path receive inference triton accuracy gateway; do $(PYTHON) -m tests.bench_$$part || exit; done
 
 docs: $(INSTALLED)  ## regenerate what is generated: docs/protocol.md, docs/settings.md
 	$(PYTHON) -m signaling.protocol_document > docs/protocol.md
