@@ -94,18 +94,19 @@ class ReceiveStats:
 class AiortcSeam:
     """The private parts of an `RTCRtpReceiver` that the receive path stands on.
 
-    `take_packets` replaces the jitter buffer by one that never yields a frame: aiortc's decoder thread
-    then idles, so that joining it is instant, and its unbounded queues stay empty. aiortc calls
-    ``add(packet)`` with retransmissions unwrapped and ``packet._data`` depayloaded.
+    `take_packets` replaces the jitter buffer by one that never yields a frame, so aiortc's unbounded queues
+    stay empty, and tells its decoder thread to end before it has begun: aiortc joins that thread on the event
+    loop. aiortc calls ``add(packet)`` with retransmissions unwrapped and ``packet._data`` depayloaded.
     """
 
     JITTER_BUFFER = "_RTCRtpReceiver__jitter_buffer"
     NACK_GENERATOR = "_RTCRtpReceiver__nack_generator"
+    DECODER_QUEUE = "_RTCRtpReceiver__decoder_queue"
     CODECS = "_RTCRtpReceiver__codecs"
     HANDLE_RTCP = "_handle_rtcp_packet"
     SEND_NACK = "_send_rtcp_nack"
     SEND_PLI = "_send_rtcp_pli"
-    NAMES = (JITTER_BUFFER, NACK_GENERATOR, CODECS, HANDLE_RTCP, SEND_NACK, SEND_PLI)
+    NAMES = (JITTER_BUFFER, NACK_GENERATOR, DECODER_QUEUE, CODECS, HANDLE_RTCP, SEND_NACK, SEND_PLI)
 
     def __init__(self, receiver: RTCRtpReceiver) -> None:
         if aiortc.__version__ != AIORTC_VERSION:
@@ -123,6 +124,7 @@ class AiortcSeam:
         self._handle_packet = handle
         setattr(self._receiver, self.JITTER_BUFFER, self)
         setattr(self._receiver, self.NACK_GENERATOR, None)
+        getattr(self._receiver, self.DECODER_QUEUE).put(None)
 
     def take_rtcp(self, handle: Callable[[AnyRtcpPacket], None]) -> None:
         """From now on ``handle`` sees every RTCP packet before aiortc does."""
