@@ -7,9 +7,11 @@ Triton serves models named as `inference.engine.Task`, which take ``frames``, gi
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import secrets
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean
 
 import numpy as np
@@ -30,6 +32,7 @@ from inference.engine import (
     ModelNotLoaded,
     Task,
 )
+from inference.frame_memory import FrameMemory
 from inference.types import Floats
 
 _MAX_UNDER_WAY = 64
@@ -64,7 +67,8 @@ class TritonEngine:
     """Implements `inference.engine.Engine` on one or several Tritons that serve the same models.
 
     Frames go out one request each over one channel, in turns to each Triton that is there; Triton makes
-    batches of them. Beside it a watch asks each Triton whether it is there and what it serves.
+    batches of them. Beside it a watch asks each Triton whether it is there and what it serves. A single
+    Triton that can open memory of this process, being on the same machine, reads the frames from there.
     """
 
     def __init__(self, urls: Sequence[str], deadline_s: float, observer: EngineObserver | None) -> None:
@@ -77,6 +81,8 @@ class TritonEngine:
         self._troubles: dict[str, str | None] = dict.fromkeys(urls, "Triton has not answered yet")
         self._ready = asyncio.Event()
         self._closed = False
+        self._memory: FrameMemory | None = None
+        self._memory_name = f"frames-{secrets.token_hex(8)}"
         self._client = InferenceServerClient(_target(urls), channel_args=_CHANNEL)
         self._watches = [asyncio.create_task(self._watch(url), name=f"watch {url}") for url in urls]
 
@@ -127,6 +133,10 @@ class TritonEngine:
         for watch in self._watches:
             watch.cancel()
         await asyncio.gather(*self._watches, return_exceptions=True)
+        if self._memory is not None:
+            self._memory = None
+            with contextlib.suppress(InferenceServerException):
+                await self._forget_memory(self._client)
         await self._client.close()
 
     async def _infer(self, task: Task, images: NDArray[np.uint8]) -> Floats:
@@ -134,16 +144,15 @@ class TritonEngine:
             raise EngineUnavailable("the engine was closed")
         if self._under_way[task] >= _MAX_UNDER_WAY:
             raise EngineOverloaded(f"{_MAX_UNDER_WAY} requests are under way for {task}")
-        frames = InferInput(INPUT, list(images.shape), "UINT8")
-        frames.set_data_from_numpy(images)
         self._under_way[task] += 1
         try:
-            result = await self._client.infer(
-                str(task),
-                [frames],
-                timeout=round(self._deadline_s * 1e6),  # leaves Triton's queue then
-                client_timeout=self._deadline_s,
-            )
+            with self._input(images) as frames:
+                result = await self._client.infer(
+                    str(task),
+                    [frames],
+                    timeout=round(self._deadline_s * 1e6),  # leaves Triton's queue then
+                    client_timeout=self._deadline_s,
+                )
             head = result.as_numpy(OUTPUT)
         except InferenceServerException as exc:
             raise _translated(exc) from exc
@@ -154,6 +163,17 @@ class TritonEngine:
         if head is None or head.dtype != np.float32 or len(head) != len(images):
             raise ModelFailed("Triton gave no head for each frame")
         return np.asarray(head, np.float32)
+
+    @contextlib.contextmanager
+    def _input(self, images: NDArray[np.uint8]) -> Iterator[InferInput]:
+        frames = InferInput(INPUT, list(images.shape), "UINT8")
+        memory = self._memory
+        with contextlib.nullcontext() if memory is None else memory.holding(images) as place:
+            if place is None:
+                frames.set_data_from_numpy(images)
+            else:
+                frames.set_shared_memory(self._memory_name, images.nbytes, place)
+            yield frames
 
     # --- the watch ---
 
@@ -193,7 +213,32 @@ class TritonEngine:
                     self._infos[task] = from_text(answer.config.parameters[KEY].string_value)
                 except BadDescription as exc:
                     raise BadDescription(f"model {task}: {exc}") from exc
+        if self._troubles[url] is not None and len(self._troubles) == 1:
+            self._memory = await self._shared_memory(client)
         self._found(url, None)
+
+    async def _shared_memory(self, client: InferenceServerClient) -> FrameMemory | None:
+        """New memory that this Triton has open; ``None`` if it cannot, as it cannot from another machine."""
+        try:
+            memory = FrameMemory()
+        except OSError as exc:
+            logger.warning("frames go to Triton by gRPC only: no shared memory (%s)", exc)
+            return None
+        try:
+            await self._forget_memory(client)
+            await client.register_system_shared_memory(
+                self._memory_name, memory.key, memory.size, client_timeout=_WATCH_TIMEOUT_S
+            )
+        except InferenceServerException as exc:
+            logger.info("frames go to Triton by gRPC only: %s", _words(exc))
+            return None
+        finally:
+            memory.unlink()
+        return memory
+
+    async def _forget_memory(self, client: InferenceServerClient) -> None:
+        """Triton lets it go when the last request that reads it has ended."""
+        await client.unregister_system_shared_memory(self._memory_name, client_timeout=_WATCH_TIMEOUT_S)
 
     def _count(self, runs: list[tuple[Task, int, float]]) -> None:
         """Keeps how long runs take at present: those since the last look."""
@@ -213,6 +258,8 @@ class TritonEngine:
         self._troubles[url] = trouble
         if trouble is None:
             self._ready.set()
+        else:
+            self._memory = None  # if it is started anew it does not know it
         if self._observer is not None:
             self._observer.endpoint_seen(url, ready=trouble is None)
 

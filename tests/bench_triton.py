@@ -27,10 +27,10 @@ import psutil
 import uvloop
 from numpy.typing import NDArray
 from tritonclient.grpc.aio import InferenceServerClient, InferInput
-from tritonclient.utils import shared_memory
 
 from inference.description import INPUT, OUTPUT
 from inference.engine import Engine, Task
+from inference.frame_memory import FrameMemory
 from inference.triton import TritonEngine
 from inference.types import Floats
 from mediaserver.triton_server import RunningTriton, fetch, free_ports, triton_server
@@ -218,7 +218,7 @@ async def added(triton: RunningTriton, models: Path, repository: Path) -> None:
 
 
 async def transport(triton: RunningTriton, models: Path, repository: Path) -> None:
-    """What system shared memory would save, against gRPC; see docs/architecture.md for why it is not used."""
+    """What system shared memory saves, against gRPC."""
     frame = picture(0.0, (320, 240))[np.newaxis]
     rows = []
     async with contextlib.AsyncExitStack() as stack:
@@ -226,18 +226,18 @@ async def transport(triton: RunningTriton, models: Path, repository: Path) -> No
         write_tiny_repository(folder, models, pose_seconds=0.0)
         fast = await stack.enter_async_context(triton_server(fetch(), folder, free_ports()))
         client = await stack.enter_async_context(InferenceServerClient(fast.grpc))
-        region = shared_memory.create_shared_memory_region("frame", "/bench-triton-frame", frame.nbytes)
-        stack.callback(shared_memory.destroy_shared_memory_region, region)
-        await client.register_system_shared_memory("frame", "/bench-triton-frame", frame.nbytes)
+        memory = FrameMemory()
+        stack.callback(memory.unlink)
+        await client.register_system_shared_memory("frame", memory.key, memory.size)
 
         async def ask(shared: bool) -> None:
             frames = InferInput(INPUT, list(frame.shape), "UINT8")
-            if shared:
-                shared_memory.set_shared_memory_region(region, [frame])
-                frames.set_shared_memory("frame", frame.nbytes)
-            else:
-                frames.set_data_from_numpy(frame)
-            (await client.infer(str(Task.POSE), [frames])).as_numpy(OUTPUT)
+            with memory.holding(frame) if shared else contextlib.nullcontext() as place:
+                if place is None:
+                    frames.set_data_from_numpy(frame)
+                else:
+                    frames.set_shared_memory("frame", frame.nbytes, place)
+                (await client.infer(str(Task.POSE), [frames])).as_numpy(OUTPUT)
 
         for round_, shared in itertools.product((1, 2, 3), (False, True)):
             spent, usage = [], Usage(fast)

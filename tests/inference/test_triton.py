@@ -14,6 +14,7 @@ import aiohttp
 import numpy as np
 import pytest
 import pytest_asyncio
+from tritonclient.grpc.aio import InferenceServerClient
 
 from inference.catalogue import find_models
 from inference.embedded import EmbeddedEngine
@@ -27,6 +28,7 @@ from inference.engine import (
     ModelNotLoaded,
     Task,
 )
+from inference.frame_memory import FrameMemory
 from inference.triton import TritonEngine
 from mediaserver.triton_server import RunningTriton, free_ports, triton_server
 from tests.clips import picture
@@ -96,6 +98,43 @@ async def test_it_gives_what_the_embedded_engine_gives(triton: RunningTriton, ti
         heads = await engine.infer(Task.DETECT, frames)
         np.testing.assert_allclose(heads, await embedded.infer(Task.DETECT, frames), atol=1e-3)
     await embedded.close()
+
+
+async def shared_regions(triton: RunningTriton) -> int:
+    async with InferenceServerClient(triton.grpc) as client:
+        return len((await client.get_system_shared_memory_status()).regions)
+
+
+async def test_a_triton_on_this_machine_reads_frames_from_memory(triton: RunningTriton) -> None:
+    before = set(Path("/dev/shm").glob("mediaserver-*"))
+    async with engine_at(triton.grpc) as (engine, _):
+        assert await shared_regions(triton) == 1
+        assert set(Path("/dev/shm").glob("mediaserver-*")) <= before, "its name is not needed any more"
+        # All at once, each gets the answer to its own.
+        pictures = [picture(moment, (320, 240))[np.newaxis] for moment in (0.0, 0.7, 1.4, 2.1)]
+        alone = [await engine.infer(Task.DETECT, each) for each in pictures]
+        together = await asyncio.gather(*(engine.infer(Task.DETECT, each) for each in pictures * 4))
+        for number, head in enumerate(together):
+            np.testing.assert_allclose(head, alone[number % 4], atol=1e-4)
+        assert len({head.tobytes() for head in alone}) == len(pictures)
+    assert await shared_regions(triton) == 0
+
+
+async def test_a_triton_elsewhere_gets_frames_by_grpc(
+    triton: RunningTriton, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Unreachable(FrameMemory):
+        def __init__(self) -> None:
+            super().__init__()
+            self.unlink()
+
+    async with engine_at(triton.grpc) as (engine, _):
+        by_memory = await engine.infer(Task.DETECT, FRAME)
+    monkeypatch.setattr("inference.triton.FrameMemory", Unreachable)
+    async with engine_at(triton.grpc) as (engine, _):
+        assert engine.trouble is None
+        assert await shared_regions(triton) == 0
+        np.testing.assert_allclose(await engine.infer(Task.DETECT, FRAME), by_memory, atol=1e-4)
 
 
 async def test_requests_that_come_together_make_one_batch(triton: RunningTriton) -> None:
@@ -224,6 +263,7 @@ async def test_results_resume_when_a_killed_triton_is_back(triton_binary: Path, 
         await stack.enter_async_context(triton_server(triton_binary, repository, ports))
         await eventually(lambda: engine.trouble is None)
         assert len(await engine.infer(Task.DETECT, FRAME)) == 1
+        assert await shared_regions(triton) == 1
 
 
 async def test_a_closed_engine_says_so_and_can_be_closed_again(triton: RunningTriton) -> None:
