@@ -22,8 +22,10 @@ _SLOT_BYTES = FRAME_WIDTH * FRAME_HEIGHT * 3
 
 
 class FrameMemory:
-    """Slots for one frame each. ``key`` and ``size`` in bytes are what Triton is told; the memory lasts as long
-    as anyone has it open."""
+    """Slots for one frame each. ``key`` and ``size`` in bytes are what Triton is told.
+
+    The memory lasts as long as anyone has it open.
+    """
 
     def __init__(self) -> None:
         """Raises `OSError` where shared memory is missing or full."""

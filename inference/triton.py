@@ -187,7 +187,7 @@ class TritonEngine:
                     await self._look(client, url)
                     self._count(await batches.new(client))
                     pause = _WATCH_INTERVAL_S
-                except (InferenceServerException, BadDescription) as exc:
+                except Exception as exc:  # noqa: BLE001 - a watch that ended would leave the engine blind
                     self._found(url, f"Triton at {url}: {_words(exc)}")
                     pause = min(2 * pause, _MAX_RETRY_S)
                 await asyncio.sleep(pause)
