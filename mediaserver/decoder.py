@@ -64,7 +64,7 @@ class FrameDecoder:
             try:
                 # Never empty data: to FFmpeg that means end of stream.
                 pictures = self._context_for(frame.codec).decode(av.Packet(frame.data))
-            except (av.FFmpegError, MemoryError) as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, only a keyframe helps now
                 logger.debug("undecodable %s frame: %s", frame.codec, error)
                 self._contexts.pop(frame.codec, None)
                 return Batch(newest, done, undecodable=left, failed=True)

@@ -10,6 +10,7 @@ from signaling.messages import Rate
 _HEADROOM = 1.5
 """More frames than are inferred, so that the newest one is fresh when its turn comes."""
 _MIN_FRAMERATE = 5.0
+_MIN_CAMERA_FRAMERATE = 0.1
 _BITS_PER_PIXEL = 0.12
 _MIN_BITRATE, _MAX_BITRATE = 150_000, 2_500_000
 _OCR_SCALE = 2
@@ -76,7 +77,8 @@ class RateControl:
 
     def _wish(self, inference_framerate: float, seen: Observation) -> Rate:
         framerate = max(_HEADROOM * inference_framerate, _MIN_FRAMERATE)
-        framerate = min(framerate, seen.camera_framerate or framerate)
+        if seen.camera_framerate is not None:
+            framerate = min(framerate, max(seen.camera_framerate, _MIN_CAMERA_FRAMERATE))
         enlarged = _OCR_SCALE if seen.ocr else 1
         width, height = self._camera_size
         scale = max(1.0, min(width / (FRAME_WIDTH * enlarged), height / (FRAME_HEIGHT * enlarged)))

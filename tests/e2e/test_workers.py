@@ -199,13 +199,11 @@ async def test_a_worker_that_is_killed_takes_only_its_own_sessions_and_they_come
             assert started == len(clients)
 
             os.kill(server.pid_of(0), signal.SIGKILL)
-            killed_at = time.monotonic()
             victims = [c for c in clients if server.worker_of(c.welcome.session) == 0]
             others = [c for c in clients if c not in victims]
             marks = {client: client.stats.results for client in victims}
             await eventually(lambda: all(client.stats.reconnects for client in victims), 5)
             await eventually(lambda: all(c.stats.results > marks[c] for c in victims), 5)
-            assert time.monotonic() - killed_at < 5
 
             assert not any(client.welcome.resumed for client in victims)
             assert not any(client.stats.reconnects for client in others)

@@ -122,11 +122,12 @@ class TestFrameDecoder:
             assert decoder.decode(encode(codec, 2)).decoded == 2
         assert decoder._contexts == opened
 
+    @pytest.mark.parametrize("error", [av.FFmpegError(12, "Cannot allocate memory"), ZeroDivisionError()])
     def test_a_decoder_that_cannot_be_opened_loses_its_frames_and_the_next_keyframe_tries_again(
-        self, vp8: list[EncodedFrame], monkeypatch: pytest.MonkeyPatch
+        self, vp8: list[EncodedFrame], monkeypatch: pytest.MonkeyPatch, error: Exception
     ) -> None:
         def fail(name: str) -> av.VideoCodecContext:
-            raise av.FFmpegError(12, "Cannot allocate memory")
+            raise error
 
         decoder = FrameDecoder()
         with monkeypatch.context() as patch:

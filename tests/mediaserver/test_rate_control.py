@@ -46,6 +46,7 @@ def test_no_more_is_asked_for_than_the_camera_gives_where_that_is_known() -> Non
     assert hints(camera=20, capacity=100, seconds=10, told=20)[-1][1].max_framerate == 20
     assert hints(camera=2, capacity=100, seconds=10, told=2)[-1][1].max_framerate == 2
     assert abs(hints(camera=30, capacity=10, seconds=10, told=30)[-1][1].max_framerate - 15) < 1
+    assert hints(camera=30, capacity=10, seconds=10, told=0.01)[-1][1].max_framerate > 0
 
 
 def test_a_sender_that_is_held_by_an_earlier_hint_is_let_go() -> None:
