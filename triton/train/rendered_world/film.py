@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from rendered_world import barcode
 from rendered_world.canvas import HEIGHT, WIDTH, Canvas, shade
-from rendered_world.figure import Look, Person, Pose, standing, walking, waving
+from rendered_world.person import Look, Person, Pose, standing, walking, waving
 from rendered_world.scene import Scene, Truth
 from rendered_world.things import Bird, Bus, Car, Dog, Sign, Thing, TrafficLight
 

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from rendered_world import background, figure
 from rendered_world.camera import photograph
 from rendered_world.canvas import HEIGHT, WIDTH, Box, Canvas, Colour
-from rendered_world.figure import KEYPOINTS, Person
+from rendered_world.figure import KEYPOINTS
+from rendered_world.person import Person, random_look, random_pose
 from rendered_world.things import Bird, Bus, Car, CarFront, Dog, Sign, Thing, TrafficLight
 
 HIDDEN, VISIBLE = 1, 2
@@ -134,10 +135,8 @@ def _close_up(random: np.random.Generator) -> Person:
     """Someone before a webcam: the head is in the picture, the feet are not."""
     height = float(random.uniform(500, 1150))
     head = float(random.uniform(60, 200))
-    pose = figure.random_pose(random)
-    return Person(
-        float(random.uniform(180, 460)), head + height * 0.93, height, pose, figure.random_look(random)
-    )
+    pose = random_pose(random)
+    return Person(float(random.uniform(180, 460)), head + height * 0.93, height, pose, random_look(random))
 
 
 def _anyone_or_anything(random: np.random.Generator) -> Person | Thing:
@@ -162,7 +161,7 @@ def _anyone_or_anything(random: np.random.Generator) -> Person | Thing:
 
 def _any_person(random: np.random.Generator, x: float, y: float) -> Person:
     tall = float(math.exp(random.uniform(math.log(72), math.log(470))))
-    return Person(x, max(y, tall * 0.8), tall, figure.random_pose(random), figure.random_look(random))
+    return Person(x, max(y, tall * 0.8), tall, random_pose(random), random_look(random))
 
 
 def _any_dog(random: np.random.Generator, x: float, y: float, size: float, facing: int) -> Dog:

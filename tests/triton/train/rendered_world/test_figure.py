@@ -15,17 +15,10 @@ from rendered_world.figure import (
     RIGHT_EYE,
     SHOULDER,
     WRIST,
-    Limb,
-    Person,
-    Pose,
     draw,
-    random_look,
-    random_pose,
     skeleton,
-    standing,
-    walking,
-    waving,
 )
+from rendered_world.person import Limb, Person, Pose, random_look, random_pose, standing, walking, waving
 
 LEFT, RIGHT = 0, 1
 

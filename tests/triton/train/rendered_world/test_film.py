@@ -6,7 +6,7 @@ import pytest
 
 from mediaserver.web_files import sample_clip
 from rendered_world import barcode, film
-from rendered_world.figure import Person
+from rendered_world.person import Person
 
 CLIP = sample_clip()
 

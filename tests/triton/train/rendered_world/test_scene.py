@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from rendered_world.canvas import WIDTH, Canvas
-from rendered_world.figure import ANKLE, SHOULDER, Person, random_look, standing
+from rendered_world.figure import ANKLE, SHOULDER
+from rendered_world.person import Person, random_look, standing
 from rendered_world.scene import HIDDEN, VISIBLE, Scene, marks_on, still
 from rendered_world.things import LABELS, Bus, Car, Sign
 
