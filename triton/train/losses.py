@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, one_hot, smooth_l1_loss
 
-from network import KEYPOINTS, Network, Raw
+from network import Network, Raw
 
 SIGMAS = (
     *(0.026, 0.025, 0.025, 0.035, 0.035, 0.079, 0.079, 0.072, 0.072),
@@ -52,21 +52,25 @@ def loss(raw: Raw, targets: Targets, network: Network) -> dict[str, Tensor]:
     marked = points[..., 2] > 0
     person = marked.any(1)
     found, points, marked = raw.keypoints[batch, :, :, cell][person], points[person], marked[person]
+    fits = raw.similarity[batch, cell][person]
     size = targets.boxes[batch, thing][person]
     area = ((size[:, 2] - size[:, 0]) * (size[:, 3] - size[:, 1])).clamp(min=16)[:, None]
-    weight = (weight[person][:, None] * marked) / marked.sum(1, keepdim=True).clamp(min=1)
+    weight, share = weight[person], marked / marked.sum(1, keepdim=True).clamp(min=1)
     squares = (found[..., :2] - points[..., :2]).square().sum(-1)
     spread = 2 * (2 * torch.tensor(SIGMAS)).square() * area * 0.53
-    near = 1 - (-squares / spread).exp()
+    near = (-squares / spread).exp()
     far = smooth_l1_loss(
         found[..., :2] / area.sqrt()[..., None],
         points[..., :2] / area.sqrt()[..., None],
         beta=0.1,
         reduction="none",
     ).sum(-1)
-    parts["keypoints"] = ((6.0 * near + 4.0 * far) * weight).sum() / total
+    parts["keypoints"] = ((6.0 * (1 - near) + 4.0 * far) * share * weight[:, None]).sum() / total
     visible = binary_cross_entropy_with_logits(found[..., 2], (points[..., 2] == 2).float(), reduction="none")
-    parts["visible"] = 0.5 * (visible * weight.sum(1, keepdim=True) / KEYPOINTS).sum() / total
+    parts["visible"] = 0.5 * (visible.mean(1) * weight).sum() / total
+    similarity = (near.detach() * share).sum(1)
+    fit = binary_cross_entropy_with_logits(fits, similarity, reduction="none")
+    parts["similarity"] = (fit * weight).sum() / total
     return parts
 
 

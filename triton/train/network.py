@@ -56,11 +56,13 @@ class _Pooling(nn.Module):
 @dataclass(frozen=True)
 class Raw:
     """What the heads say of each of the 1680 cells: logits ``scores`` [n, labels, 1680], corners ``boxes``
-    [n, 4, 1680] in pixels, ``keypoints`` [n, 17, 3, 1680] x, y in pixels and the logit of being seen."""
+    [n, 4, 1680] in pixels, ``keypoints`` [n, 17, 3, 1680] x, y in pixels and the logit of being seen, and the
+    logit ``similarity`` [n, 1680] of how well they will fit (COCO's OKS)."""
 
     scores: Tensor
     boxes: Tensor
     keypoints: Tensor
+    similarity: Tensor
 
 
 class Network(nn.Module):
@@ -76,7 +78,7 @@ class Network(nn.Module):
                 nn.Sequential(_Conv(88, 112, 3, 2), _Block(112), _Pooling(112)),
             )
         )
-        neck = 48
+        neck = 64
         self.lateral = nn.ModuleList(_Conv(width, neck, 1) for width in (48, 88, 112))
         self.smooth = nn.ModuleList(_Conv(neck, neck) for _ in STRIDES)
         self.box_heads = nn.ModuleList(nn.Sequential(_Conv(neck, 32), nn.Conv2d(32, 4, 1)) for _ in STRIDES)
@@ -84,7 +86,8 @@ class Network(nn.Module):
             nn.Sequential(_Conv(neck, 32), nn.Conv2d(32, labels, 1)) for _ in STRIDES
         )
         self.keypoint_heads = nn.ModuleList(
-            nn.Sequential(_Conv(neck, 64), nn.Conv2d(64, 3 * KEYPOINTS, 1)) for _ in STRIDES
+            nn.Sequential(_Conv(neck, 64), _Conv(64, 64), nn.Conv2d(64, 3 * KEYPOINTS + 1, 1))
+            for _ in STRIDES
         )
         for head in self.score_heads:
             nn.init.constant_(head[-1].bias, -4.6)  # Lin et al., 2017: rare objects, a prior of 0.01
@@ -110,13 +113,16 @@ class Network(nn.Module):
             levels.insert(0, smooth(value))
         distances = _joined(self.box_heads, levels).clamp(-6, 4.5).exp() * self.strides
         boxes = torch.cat((self.centres - distances[:, :2], self.centres + distances[:, 2:]), 1)
-        points = _joined(self.keypoint_heads, levels).unflatten(1, (KEYPOINTS, 3))
+        people = _joined(self.keypoint_heads, levels)
+        points = people[:, :-1].unflatten(1, (KEYPOINTS, 3))
         places = points[:, :, :2] * (2 * self.strides) + self.centres
-        return Raw(_joined(self.score_heads, levels), boxes, torch.cat((places, points[:, :, 2:]), 2))
+        keypoints = torch.cat((places, points[:, :, 2:]), 2)
+        return Raw(_joined(self.score_heads, levels), boxes, keypoints, people[:, -1])
 
 
 def _joined(heads: nn.ModuleList, levels: list[Tensor]) -> Tensor:
-    return torch.cat([head(level).flatten(2) for head, level in zip(heads, levels, strict=True)], 2)
+    """float32, whatever the convolutions run in: pixels need its digits."""
+    return torch.cat([head(level).flatten(2).float() for head, level in zip(heads, levels, strict=True)], 2)
 
 
 def _cells() -> tuple[Tensor, Tensor]:
@@ -145,7 +151,8 @@ class Detector(nn.Module):
 
 
 class PoseModel(nn.Module):
-    """The network as a v8 pose model."""
+    """The network as a v8 pose model. A person's score is the geometric mean of two: that it is one, and how
+    well the joints will fit."""
 
     def __init__(self, network: Network) -> None:
         super().__init__()
@@ -155,7 +162,8 @@ class PoseModel(nn.Module):
         """[n, 56, 1680]."""
         raw = self.network(images)
         points = torch.cat((raw.keypoints[:, :, :2], raw.keypoints[:, :, 2:].sigmoid()), 2)
-        return torch.cat((_centred(raw.boxes), raw.scores[:, :1].sigmoid(), points.flatten(1, 2)), 1)
+        score = (raw.scores[:, :1].sigmoid() * raw.similarity[:, None].sigmoid()).sqrt()
+        return torch.cat((_centred(raw.boxes), score, points.flatten(1, 2)), 1)
 
 
 def _centred(boxes: Tensor) -> Tensor:

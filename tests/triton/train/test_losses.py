@@ -24,7 +24,9 @@ def targets(count: int = 1, keypoints: bool = True) -> Targets:
     return Targets(boxes, labels, real, joints)
 
 
-def answer(box: torch.Tensor = BOX, joints: torch.Tensor = JOINTS, score: float = 6.0) -> Raw:
+def answer(
+    box: torch.Tensor = BOX, joints: torch.Tensor = JOINTS, score: float = 6.0, similarity: float = 6.0
+) -> Raw:
     """Every cell inside the box says that, every other cell that there is nothing."""
     centres = NETWORK.centres
     inside = ((BOX[:2] < centres.T) & (BOX[2:] > centres.T)).all(1)
@@ -33,7 +35,8 @@ def answer(box: torch.Tensor = BOX, joints: torch.Tensor = JOINTS, score: float 
     boxes = box[None, :, None].expand(1, 4, centres.shape[1])
     keypoints = joints.clone()
     keypoints[:, 2] = 9.0
-    return Raw(scores, boxes, keypoints[None, ..., None].expand(1, KEYPOINTS, 3, centres.shape[1]))
+    keypoints = keypoints[None, ..., None].expand(1, KEYPOINTS, 3, centres.shape[1])
+    return Raw(scores, boxes, keypoints, torch.full((1, centres.shape[1]), similarity))
 
 
 def test_a_right_answer_costs_next_to_nothing_where_it_is_asked_for() -> None:
@@ -41,6 +44,7 @@ def test_a_right_answer_costs_next_to_nothing_where_it_is_asked_for() -> None:
     assert parts["boxes"] < 0.01
     assert parts["keypoints"] < 0.01
     assert parts["visible"] < 0.01
+    assert parts["similarity"] < 0.01
 
 
 def test_a_box_that_is_off_costs_more_the_farther_it_is() -> None:
@@ -52,6 +56,16 @@ def test_a_joint_that_is_off_costs_more_the_farther_it_is() -> None:
     shift = torch.tensor([1.0, 0.0, 0.0])
     near, far = (loss(answer(joints=JOINTS + shift * by), targets(), NETWORK)["keypoints"] for by in (3, 12))
     assert 0.1 < near < far
+
+
+def test_similarity_is_to_tell_how_well_the_joints_fit() -> None:
+    shift = torch.tensor([30.0, 0.0, 0.0])
+    for joints, honest, dishonest in ((JOINTS, 6.0, -6.0), (JOINTS + shift, -6.0, 6.0)):
+        costs = [
+            loss(answer(joints=joints, similarity=said), targets(), NETWORK)["similarity"]
+            for said in (honest, dishonest)
+        ]
+        assert costs[0] < 0.1 < costs[1]
 
 
 def test_what_has_no_joints_is_not_asked_for_them() -> None:

@@ -86,14 +86,15 @@ class Scene:
         return shown
 
 
-def still(seed: int, width: int = 320) -> tuple[NDArray[np.uint8], list[Truth]]:
-    """Scene number ``seed``, ``width`` pixels wide, as a camera would show it, and its truth."""
+def still(seed: int, width: int = 320, people: float = 0.5) -> tuple[NDArray[np.uint8], list[Truth]]:
+    """Scene number ``seed``, ``width`` pixels wide, as a camera would show it, and its truth. ``people``: the
+    share of all that is in it."""
     random = np.random.default_rng(seed)
     # Cameras and servers make pictures smaller: some are drawn larger than wanted first.
     drawn = width * 2 if random.random() < 0.25 else width
     scene = Scene(Canvas(drawn))
     background.draw_any(scene.canvas, random)
-    for item in sorted(_cast(random), key=_distance):
+    for item in sorted(_cast(random, people), key=_distance):
         if isinstance(item, Person):
             scene.put_person(item)
         else:
@@ -111,7 +112,7 @@ def _distance(item: Person | Thing) -> float:
     return 0.0 if item.hangs else item.y
 
 
-def _cast(random: np.random.Generator) -> list[Person | Thing]:
+def _cast(random: np.random.Generator, people: float) -> list[Person | Thing]:
     """Who and what is in the picture, where no one hides too much of another."""
     chosen: list[Person | Thing] = []
     boxes: list[Box] = []
@@ -119,7 +120,7 @@ def _cast(random: np.random.Generator) -> list[Person | Thing]:
     close_up = random.random() < 0.2
     for number in range(wanted):
         for _ in range(4):
-            item = _close_up(random) if close_up and number == 0 else _anyone_or_anything(random)
+            item = _close_up(random) if close_up and number == 0 else _anyone_or_anything(random, people)
             box = _rough_box(item)
             if all(
                 _covered(box, other) < _MOST_COVERED and _covered(other, box) < _MOST_COVERED
@@ -139,21 +140,22 @@ def _close_up(random: np.random.Generator) -> Person:
     return Person(float(random.uniform(180, 460)), head + height * 0.93, height, pose, random_look(random))
 
 
-def _anyone_or_anything(random: np.random.Generator) -> Person | Thing:
+def _anyone_or_anything(random: np.random.Generator, people: float) -> Person | Thing:
     x, y = float(random.uniform(10, WIDTH - 10)), float(random.uniform(200, HEIGHT + 10))
     size = float(math.exp(random.uniform(math.log(0.45), math.log(2.4))))
     facing = 1 if random.random() < 0.5 else -1
     red, green, blue = (int(part) for part in random.integers(0, 256, 3))
     colour: Colour = (red, green, blue)
-    makers: tuple[tuple[float, Callable[[], Person | Thing]], ...] = (
-        (0.50, lambda: _any_person(random, x, y)),
-        (0.09, lambda: Car(x, y, 150 * size, facing, colour, float(random.random()))),
-        (0.07, lambda: CarFront(x, y, 75 * size, colour, bool(random.random() < 0.5))),
-        (0.06, lambda: Bus(x, y, 240 * size, facing, colour)),
-        (0.08, lambda: _any_dog(random, x, y, 75 * size, facing)),
-        (0.06, lambda: Bird(x, y, 45 * size, facing, colour)),
-        (0.06, lambda: TrafficLight(x, float(random.uniform(30, 260)), 70 * size, int(random.integers(3)))),
-        (0.08, lambda: _any_sign(random, x, 48 * size)),
+    if random.random() < people:
+        return _any_person(random, x, y)
+    makers: tuple[tuple[float, Callable[[], Thing]], ...] = (
+        (0.18, lambda: Car(x, y, 150 * size, facing, colour, float(random.random()))),
+        (0.14, lambda: CarFront(x, y, 75 * size, colour, bool(random.random() < 0.5))),
+        (0.12, lambda: Bus(x, y, 240 * size, facing, colour)),
+        (0.16, lambda: _any_dog(random, x, y, 75 * size, facing)),
+        (0.12, lambda: Bird(x, y, 45 * size, facing, colour)),
+        (0.12, lambda: TrafficLight(x, float(random.uniform(30, 260)), 70 * size, int(random.integers(3)))),
+        (0.16, lambda: _any_sign(random, x, 48 * size)),
     )
     chosen = random.choice(len(makers), p=[share for share, _ in makers])
     return makers[chosen][1]()
