@@ -195,7 +195,7 @@ def main() -> None:
         "--to", type=Path, default=Path("inference/builtin"), help="folder; default: %(default)s"
     )
     parser.add_argument("--scenes", type=int, default=24_000, help="default: %(default)s")
-    parser.add_argument("--epochs", type=int, default=8, help="default: %(default)s")
+    parser.add_argument("--epochs", type=int, default=9, help="default: %(default)s")
     parser.add_argument("--batch", type=int, default=16, help="default: %(default)s")
     parser.add_argument("--seed", type=int, default=1, help="default: %(default)s")
     parser.add_argument("--processes", type=int, default=2, help="that render; default: %(default)s")
