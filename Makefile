@@ -29,7 +29,7 @@ system:  ## system packages that some tests need (apt, as root or with passwordl
 demo: $(INSTALLED)  ## the main job: a clip through a server, then a page to try [CLIP=path.mp4] [ENGINE=triton] [DEMO_ONCE=1]
 	@$(PYTHON) -m mediaserver demo $(if $(CLIP),"$(CLIP)") $(if $(ENGINE),--engine $(ENGINE)) $(if $(DEMO_ONCE),--once)
 
-test: $(INSTALLED) system  ## the whole suite; what cannot run here is skipped with its reason
+test: $(INSTALLED) system  ## the suite, but test-boot; what cannot run here is skipped with its reason
 	$(PYTHON) -m pytest
 
 test-boot: $(INSTALLED)  ## install into a Debian of its own, boot it, kill and hang the server (root; some minutes)

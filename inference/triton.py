@@ -156,6 +156,11 @@ class TritonEngine:
             head = result.as_numpy(OUTPUT)
         except InferenceServerException as exc:
             raise _translated(exc) from exc
+        except asyncio.CancelledError as exc:
+            task_itself = asyncio.current_task()
+            if self._closed and (task_itself is None or not task_itself.cancelling()):
+                raise EngineUnavailable("the engine was closed") from exc  # gRPC says it with this error
+            raise
         except ValueError as exc:
             raise ModelFailed(f"Triton's answer cannot be read: {exc}") from exc
         finally:
@@ -189,6 +194,7 @@ class TritonEngine:
                     pause = _WATCH_INTERVAL_S
                 except Exception as exc:  # noqa: BLE001 - a watch that ended would leave the engine blind
                     self._found(url, f"Triton at {url}: {_words(exc)}")
+                    batches = _BatchCounts()  # if it is started anew it counts anew
                     pause = min(2 * pause, _MAX_RETRY_S)
                 await asyncio.sleep(pause)
 
@@ -253,7 +259,7 @@ class TritonEngine:
         before = self._troubles[url]
         if trouble is None and before is not None:
             logger.info("Triton at %s is ready", url)
-        elif trouble is not None and before is None:
+        elif trouble is not None and trouble != before:
             logger.warning("%s", trouble)
         self._troubles[url] = trouble
         if trouble is None:

@@ -333,11 +333,11 @@ class Connection:
     async def _close_peer(self) -> None:
         if self._peer is not None:
             self._look_at_receiver()
-            self._dropped_before.clear()
-            peer, self._peer = self._peer, None
             if self._results is not None:
                 self._results.use(None)
-            await peer.close()
+            await self._peer.close()
+            self._peer = None
+            self._dropped_before.clear()
 
     # --- the end ---
 

@@ -43,21 +43,20 @@ async def demo(clip: Path | None, *, engine: str, once: bool, console: Console) 
     `mediaserver.triton_server.TritonServerError`, `mediaserver.settings.SettingsError`.
     """
     clip = clip or sample_clip()
-    detector = files_in_use(load())[Task.DETECT]
+    files = files_in_use(load())
+    stages = ("detect", "pose", "ocr") if Task.POSE in files else ("detect", "ocr")
     async with contextlib.AsyncExitStack() as stack:
         environment = {"MEDIASERVER_ENGINE": engine}
         if engine == "triton":
             environment["MEDIASERVER_TRITON_URLS"] = await stack.enter_async_context(_triton(console))
         process, url = await stack.enter_async_context(_server(console, environment))
-        request = ReplayRequest(
-            clip, url.replace("http", "ws", 1) + "ws/inference", ("detect", "pose", "ocr")
-        )
+        request = ReplayRequest(clip, url.replace("http", "ws", 1) + "ws/inference", stages)
         summary = await replay(request, console)
         console.print(summary_table(summary, clip.name))
         if summary.results == 0:
             console.print("[red]no result came back[/]")
             return 1
-        if origin(detector, Task.DETECT) == "built in":
+        if origin(files[Task.DETECT], Task.DETECT) == "built in":
             console.print(_BUILT_IN)
         if once:
             return 0

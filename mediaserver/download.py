@@ -59,7 +59,7 @@ async def download(
     """
     part = target.with_name(f"{target.name}.part")
     with _locked(part) as file:
-        if source.startswith(("http://", "https://")):
+        if source.lower().startswith(("http://", "https://")):
             await _Transfer(source, file, _version_of(part), size, on_progress).run()
         else:
             await asyncio.to_thread(_copy, Path(source), file, size, on_progress)

@@ -32,7 +32,7 @@ def live_sessions(url: str) -> int:
     try:
         with urllib.request.urlopen(f"{url}/metrics", timeout=_TIMEOUT_S) as answer:
             text = answer.read().decode()
-    except (OSError, http.client.HTTPException, UnicodeDecodeError) as exc:
+    except (OSError, http.client.HTTPException, ValueError) as exc:
         reason = exc.reason if isinstance(exc, urllib.error.URLError) else exc
         raise HeartbeatError(f"{url}: no media server answers ({reason})") from exc
     try:

@@ -75,8 +75,15 @@ def _agree(name: str, source: ModelSource, *, accepted: bool, console: Console) 
         raise SettingsError(
             f"{name} is under {source.licence}, which must be accepted: --accept-licence does so"
         )
-    if not Confirm.ask("Accept this licence?", console=console, default=False):
+    if not _confirmed(console):
         raise SettingsError(f"{name} was not fetched: its licence {source.licence} was not accepted")
+
+
+def _confirmed(console: Console) -> bool:
+    try:
+        return Confirm.ask("Accept this licence?", console=console, default=False)
+    except EOFError:  # Ctrl-D
+        return False
 
 
 async def _download(source: ModelSource, mirror: str | None, target: Path, console: Console) -> None:

@@ -5,6 +5,7 @@ aiortc's errors end here: what the other side caused comes out as `signaling.mes
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 
 from aiortc import (
@@ -57,6 +58,7 @@ class Peer:
         self._interfaces = interfaces
         self._public_ip = public_ip
         self._closed = False
+        self._closing: asyncio.Task[None] | None = None
         self.receiver: VideoReceiver | None = None
         self._connection.on("datachannel", self._data_channel_opened)
         self._connection.on("connectionstatechange", self._state_changed)
@@ -100,10 +102,14 @@ class Peer:
             raise ProtocolError(ErrorCode.BAD_CANDIDATE, f"the candidate cannot be used: {exc}") from exc
 
     async def close(self) -> None:
-        """Ends media, the data channel and ICE; idempotent."""
-        if self._closed:
-            return
-        self._closed = True
+        """Ends media, the data channel and ICE; idempotent. It is done to the end also if the caller is
+        cancelled meanwhile: half closed, sockets would stay."""
+        if self._closing is None:
+            self._closed = True
+            self._closing = asyncio.create_task(self._close(), name="close-peer")
+        await asyncio.shield(self._closing)
+
+    async def _close(self) -> None:
         if self.receiver is not None:
             await self.receiver.close()
         await close_peer_connection(self._connection)

@@ -25,6 +25,8 @@ _HEARD = frozenset({*_STOP, signal.SIGCHLD})
 
 _SILENCE_S = 10.0
 """How long an event loop may stand still, where systemd's watchdog does not say it."""
+_START_S = 60.0
+"""How long a worker may take to the first turn of its loop: it loads libraries, maybe from a cold disk."""
 _STABLE_S = 10.0
 """A worker that ends sooner than this has failed at once."""
 _MAX_FAILURES = 5
@@ -118,7 +120,12 @@ class Supervisor:
         worker.row.clear()
         worker.started = time.monotonic()
         parent = os.getpid()
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError as exc:  # the machine has no more for now; the other workers go on
+            logger.error("no worker could be started: %s", exc.strerror)
+            self._wait_after_failure(worker)
+            return
         if pid == 0:
             _become_worker(parent, mask, lambda: self._work(worker.row))
         worker.pid = pid
@@ -133,9 +140,11 @@ class Supervisor:
                 worker.row.beat()
             return
         for worker in self._workers:
-            if worker.pid is not None and worker.row.silent_s(now) > self._silence_s:
+            silent_s = worker.row.silent_s(now)
+            has_begun = silent_s < now - worker.started
+            if worker.pid is not None and silent_s > (self._silence_s if has_begun else _START_S):
                 logger.error(
-                    "worker hangs, killed", extra=fields(worker=worker.row.worker, silent_s=self._silence_s)
+                    "worker hangs, killed", extra=fields(worker=worker.row.worker, silent_s=silent_s)
                 )
                 os.kill(worker.pid, signal.SIGKILL)
 
@@ -145,15 +154,23 @@ class Supervisor:
             status = None if worker.pid is None else _ended_with(worker.pid)
             if status is None:
                 continue
-            failed_at_once = time.monotonic() - worker.started < _STABLE_S
-            worker.failures = worker.failures + 1 if failed_at_once else 0
-            pause_s = _FIRST_PAUSE_S * 2 ** (worker.failures - 1) if failed_at_once else 0.0
-            worker.start_at = time.monotonic() + pause_s
+            pause_s = 0.0
+            if time.monotonic() - worker.started < _STABLE_S:
+                pause_s = self._wait_after_failure(worker)
+            else:
+                worker.failures = 0
             logger.error(
                 "worker ended, starting it again",
                 extra=fields(worker=worker.row.worker, pid=worker.pid, by=status, pause_s=pause_s),
             )
             self._let_go(worker)
+
+    def _wait_after_failure(self, worker: _Worker) -> float:
+        """Longer each time; returns for how many seconds."""
+        worker.failures += 1
+        pause_s = _FIRST_PAUSE_S * 2 ** (worker.failures - 1)
+        worker.start_at = time.monotonic() + pause_s
+        return float(pause_s)
 
     def _let_go(self, worker: _Worker) -> None:
         worker.pid = None

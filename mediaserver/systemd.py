@@ -37,22 +37,24 @@ class Notifier:
         """The service is alive, and ``status`` says in words what it does. Ready is told once."""
         lines = [] if self.watchdog_s is None else ["WATCHDOG=1"]
         if ready and not self._ready:
-            self._ready = True
             lines.append("READY=1")
         # A line each: what an engine says of its trouble may have several.
         if (line := " ".join(status.split())) != self._status:
-            self._status = line
             lines.append(f"STATUS={line}")
-        self._send(lines)
+        if self._send(lines):
+            self._ready, self._status = self._ready or ready, line
 
     def stopping(self) -> None:
         """The service has begun to end."""
         self._send(["STOPPING=1", "STATUS=stopping"])
 
-    def _send(self, lines: list[str]) -> None:
+    def _send(self, lines: list[str]) -> bool:
+        """Whether it was taken. What was not, the next beat says again: the service must not wait for
+        systemd."""
         if self._address is None or not lines:
-            return
-        # A message that is lost is made up for by the next beat; the service must not wait for systemd.
+            return False
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as line:
             line.setblocking(False)
             line.sendto("\n".join(lines).encode(), self._address)
+            return True
+        return False

@@ -8,6 +8,8 @@ from collections import deque
 from signaling.messages import FrameInfo
 
 _MAX_SENT = 1024
+_MAX_OFF_MS = 100.0
+"""Capture times are a few milliseconds off. What is farther from every frame was sent before those remembered."""
 _RTP_CLOCK_HZ = 90_000
 _RTP_HALF = 1 << 31
 
@@ -40,4 +42,5 @@ class Timeline:
     def _nearest(self, captured_ms: float) -> float | None:
         at = bisect.bisect_left(self._sent, captured_ms, key=lambda entry: entry[0])
         near = [self._sent[index] for index in (at - 1, at) if 0 <= index < len(self._sent)]
-        return min(near, key=lambda entry: abs(entry[0] - captured_ms))[1] if near else None
+        off, clip_time_s = min(((abs(sent - captured_ms), time) for sent, time in near), default=(0.0, None))
+        return clip_time_s if off <= _MAX_OFF_MS else None

@@ -216,7 +216,12 @@ async def through_webrtc(
         live_server(path.parent, **named) as live,
         InferenceClient(live.socket_url, pipeline=pipeline) as client,
     ):
+        results = []
         async for result in client.stream(clip):
+            client.timeline.locate(result.frame)
+            results.append(result)
+        # And again: where frames are from before the first sender report is known only now.
+        for result in results:
             moment = client.timeline.locate(result.frame)
             holds = ((moment or 0.0) + 0.5 / FPS) / hold_s
             if moment is not None and holds % 1 < LAST:

@@ -25,7 +25,7 @@ SCENES = 80
 HOLD_S = 0.4
 
 
-@pytest.mark.parametrize(("task", "least"), [(Task.DETECT, 85.0), (Task.POSE, 65.0)])
+@pytest.mark.parametrize(("task", "least"), [(Task.DETECT, 85.0), (Task.POSE, 80.0)])
 async def test_held_out_scenes_are_found_through_webrtc(task: Task, least: float, tmp_path: Path) -> None:
     pictures = await asyncio.to_thread(MarkedPictures.rendered, range(HELD_OUT, HELD_OUT + SCENES), task)
     clip, model = tmp_path / "scenes.mkv", BUILT_IN / f"{task}.onnx"

@@ -266,6 +266,15 @@ async def test_results_resume_when_a_killed_triton_is_back(triton_binary: Path, 
         assert await shared_regions(triton) == 1
 
 
+async def test_closing_ends_what_is_under_way_with_an_error_of_ours(triton: RunningTriton) -> None:
+    async with engine_at(triton.grpc) as (engine, _):
+        waiting = asyncio.create_task(engine.infer(Task.POSE, FRAME))
+        await asyncio.sleep(SLOW_S / 3)
+        await engine.close()
+        with pytest.raises(EngineUnavailable):
+            await waiting
+
+
 async def test_a_closed_engine_says_so_and_can_be_closed_again(triton: RunningTriton) -> None:
     async with engine_at(triton.grpc) as (engine, _):
         await engine.close()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import re
 from collections.abc import AsyncIterator
@@ -66,3 +67,16 @@ async def test_the_first_video_that_is_sent_is_received() -> None:
         sections = SessionDescription.parse(await peer.answer(sdp)).media
         assert peer.receiver is not None
     assert [media.direction for media in sections] == ["inactive", "inactive", "recvonly"]
+
+
+async def test_a_close_that_is_cancelled_is_done_to_its_end() -> None:
+    async with answering(interfaces=LOOPBACK) as peer:
+        await peer.answer(await offer())
+        closing = asyncio.create_task(peer.close())
+        await asyncio.sleep(0)
+        closing.cancel()
+        await asyncio.wait([closing])
+        assert closing.cancelled()
+        await peer.close()
+        assert peer._connection.connectionState == "closed"
+        assert peer._connection.iceConnectionState == "closed"

@@ -26,6 +26,7 @@ from mediaserver.systemd import Notifier
 supervisor._FIRST_PAUSE_S = 0.02
 supervisor._STOP_TIMEOUT_S = 1.0
 
+{before}
 def work(row):
     {work}
 
@@ -59,11 +60,11 @@ class Running:
 
 
 @contextlib.contextmanager
-def running(folder: Path, work: str, **environment: str) -> Iterator[Running]:
+def running(folder: Path, work: str, before: str = "", **environment: str) -> Iterator[Running]:
     log = folder / "log"
     with log.open("w") as stderr:
         process = subprocess.Popen(
-            [sys.executable, "-c", PROGRAM.format(work=work)],
+            [sys.executable, "-c", PROGRAM.format(work=work, before=before)],
             env=os.environ | environment,
             stderr=stderr,
             stdout=subprocess.PIPE,
@@ -140,6 +141,34 @@ def test_it_gives_up_when_a_worker_fails_at_once_again_and_again(tmp_path: Path)
         pauses = [line["pause_s"] for line in supervisor.lines("worker ended, starting it again")]
         assert pauses == pytest.approx([0.02, 0.04, 0.08, 0.16, 0.32])
         assert supervisor.lines("giving up: a worker failed at once 5 times in a row")
+
+
+THIRD_FORK_FAILS = """
+real_fork, forks = os.fork, []
+def fork():
+    forks.append(None)
+    if len(forks) == 3:
+        raise OSError(11, "Resource temporarily unavailable")
+    return real_fork()
+os.fork = fork
+"""
+
+
+def test_a_machine_that_has_no_process_to_give_costs_no_other_worker(tmp_path: Path) -> None:
+    with running(tmp_path, BEATS, THIRD_FORK_FAILS) as supervisor:
+        supervisor.until("worker started", 2)
+        victim, other = supervisor.workers()
+        victim.kill()
+        supervisor.until("no worker could be started: Resource temporarily unavailable")
+        supervisor.until("worker started", 3)
+        assert other.is_running()
+
+
+def test_a_worker_that_is_slow_to_begin_is_not_taken_for_hung(tmp_path: Path) -> None:
+    slow = "time.sleep(2.5); logging.info('begun')"
+    with running(tmp_path, f"{slow}\n    {BEATS}", WATCHDOG_USEC="1000000") as supervisor:
+        supervisor.until("begun", 2)
+        assert supervisor.lines("worker hangs, killed") == []
 
 
 def test_workers_do_not_outlive_a_supervisor_that_crashes(tmp_path: Path) -> None:

@@ -37,6 +37,16 @@ def test_readiness_is_told_once_the_status_when_it_changes(systemd: tuple[str, s
     ]
 
 
+def test_what_systemd_did_not_hear_is_said_again(tmp_path: Path) -> None:
+    notifier = Notifier(str(tmp_path / "notify"))
+    notifier.beat(ready=True, status="ready")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(str(tmp_path / "notify"))
+        listener.settimeout(5)
+        notifier.beat(ready=True, status="ready")
+        assert listener.recv(1000).decode() == "READY=1\nSTATUS=ready"
+
+
 def test_beats_come_three_times_within_the_watchdog_s_patience() -> None:
     own = str(os.getpid())
     assert Notifier.from_environment({"WATCHDOG_USEC": "1500000", "WATCHDOG_PID": own}).interval_s == 0.5

@@ -34,6 +34,14 @@ def test_earlier_frames_are_found_by_rtp_once_one_is_known() -> None:
     assert known.locate(frame(90_000 - 9_000, None)) == pytest.approx(0.4)
 
 
+def test_a_frame_that_was_sent_long_ago_is_found_by_rtp() -> None:
+    known = timeline()
+    for number in range(30, 2000):
+        known.sent(NOW_MS + number * 1000 / 30, number / 30)
+    known.locate(frame(90_000 * 60, NOW_MS + 60_000))
+    assert known.locate(frame(90_000 * 2, NOW_MS + 2_000)) == pytest.approx(2.0)
+
+
 def test_rtp_timestamps_may_wrap() -> None:
     known = timeline()
     known.locate(frame(2_000, NOW_MS + 500))
