@@ -9,7 +9,7 @@ from signaling.messages import FrameInfo
 
 _MAX_SENT = 1024
 _MAX_OFF_MS = 100.0
-"""Capture times are a few milliseconds off. What is farther from every frame was sent before those remembered."""
+"""Capture times are a few milliseconds off. What is farther from every frame remembered was sent before."""
 _RTP_CLOCK_HZ = 90_000
 _RTP_HALF = 1 << 31
 
