@@ -1,4 +1,4 @@
-"""``python triton/train/train.py``: the built-in models, from nothing, in about half an hour on two processors.
+"""``python triton/train/train.py``: the built-in models, from nothing, in half an hour on two processors.
 
 Renders scenes, trains the network on them, and writes ``detect.onnx`` and ``pose.onnx``. Needs the extra
 ``train``. A seed gives the same scenes and the same start; sums in threads differ in their last digits.
