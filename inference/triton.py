@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 import secrets
+import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean
@@ -44,6 +45,8 @@ _BATCHES = InFlight(frames=32, of_one_session=2)
 _MAX_RUN_S = 0.1
 """The frames that gather wait for the run before theirs. Where that takes longer they had better wait in
 their slots, where newer ones can replace them."""
+_RUN_COUNTS_S = 10.0
+"""For so long after its last run a model says how long runs take; later, maybe nobody asks for it."""
 
 _WATCH_INTERVAL_S = 0.5
 _FIRST_RETRY_S, _MAX_RETRY_S = 0.1, 1.0
@@ -77,7 +80,8 @@ class TritonEngine:
         self._infos: dict[Task, ModelInfo] = {}
         self._under_way: Counter[Task] = Counter()
         self._prefer_batches: set[Task] = set()
-        self._run_s: dict[Task, float] = {}
+        self._run_s: dict[Task, tuple[float, float]] = {}
+        """How long runs took, and `time.monotonic` when that was seen."""
         self._troubles: dict[str, str | None] = dict.fromkeys(urls, "Triton has not answered yet")
         self._ready = asyncio.Event()
         self._closed = False
@@ -111,7 +115,12 @@ class TritonEngine:
     def in_flight(self) -> InFlight:
         """As `inference.engine.Engine.in_flight`. Many where a model's configuration names preferred batch
         sizes, and its runs were short when they were last seen."""
-        runs = [seconds for task, seconds in self._run_s.items() if task in self._prefer_batches]
+        since = time.monotonic() - _RUN_COUNTS_S
+        runs = [
+            seconds
+            for task, (seconds, seen) in self._run_s.items()
+            if task in self._prefer_batches and seen > since
+        ]
         return _BATCHES if runs and max(runs) <= _MAX_RUN_S else _FRESH
 
     async def ready(self) -> None:
@@ -253,7 +262,8 @@ class TritonEngine:
             spent[task].append(seconds)
             if self._observer is not None:
                 self._observer.batch_done(task, size, seconds)
-        self._run_s.update({task: fmean(each) for task, each in spent.items()})
+        now = time.monotonic()
+        self._run_s.update({task: (fmean(each), now) for task, each in spent.items()})
 
     def _found(self, url: str, trouble: str | None) -> None:
         before = self._troubles[url]

@@ -220,7 +220,11 @@ async def test_a_slow_model_is_given_few_frames_however_it_likes_batches(triton:
 
 @pytest.mark.parametrize("prefers_batches", [False, True])
 async def test_a_fast_model_is_given_many_frames_where_it_prefers_batches(
-    triton_binary: Path, tiny_models: Path, tmp_path: Path, prefers_batches: bool
+    triton_binary: Path,
+    tiny_models: Path,
+    tmp_path: Path,
+    prefers_batches: bool,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     write_tiny_repository(tmp_path, tiny_models, pose_seconds=0.005 if prefers_batches else None)
     async with (
@@ -231,6 +235,8 @@ async def test_a_fast_model_is_given_many_frames_where_it_prefers_batches(
             await engine.infer(Task.POSE, FRAME)
             await asyncio.sleep(0.05)
         assert engine.in_flight == (InFlight(32, 2) if prefers_batches else InFlight(4, 1))
+        monkeypatch.setattr("inference.triton._RUN_COUNTS_S", 0.0)
+        assert engine.in_flight == InFlight(4, 1), "a run of long ago says nothing"
 
 
 async def test_a_triton_that_is_not_there_is_a_trouble_and_no_end() -> None:
