@@ -31,6 +31,8 @@ _STABLE_S = 10.0
 """A worker that ends sooner than this has failed at once."""
 _MAX_FAILURES = 5
 _FIRST_PAUSE_S = 0.2
+_FORK_PAUSE_S = 1.0
+"""Before a fork that the machine refused is tried again: no failure of the worker, however often."""
 _STOP_TIMEOUT_S = 10.0
 """A worker drains for 3 s at the most; what still runs after this hangs."""
 
@@ -124,7 +126,7 @@ class Supervisor:
             pid = os.fork()
         except OSError as exc:  # the machine has no more for now; the other workers go on
             logger.error("no worker could be started: %s", exc.strerror)
-            self._wait_after_failure(worker)
+            worker.start_at = time.monotonic() + _FORK_PAUSE_S
             return
         if pid == 0:
             _become_worker(parent, mask, lambda: self._work(worker.row))
@@ -154,23 +156,15 @@ class Supervisor:
             status = None if worker.pid is None else _ended_with(worker.pid)
             if status is None:
                 continue
-            pause_s = 0.0
-            if time.monotonic() - worker.started < _STABLE_S:
-                pause_s = self._wait_after_failure(worker)
-            else:
-                worker.failures = 0
+            failed_at_once = time.monotonic() - worker.started < _STABLE_S
+            worker.failures = worker.failures + 1 if failed_at_once else 0
+            pause_s = _FIRST_PAUSE_S * 2 ** (worker.failures - 1) if failed_at_once else 0.0
+            worker.start_at = time.monotonic() + pause_s
             logger.error(
                 "worker ended, starting it again",
                 extra=fields(worker=worker.row.worker, pid=worker.pid, by=status, pause_s=pause_s),
             )
             self._let_go(worker)
-
-    def _wait_after_failure(self, worker: _Worker) -> float:
-        """Longer each time; returns for how many seconds."""
-        worker.failures += 1
-        pause_s = _FIRST_PAUSE_S * 2 ** (worker.failures - 1)
-        worker.start_at = time.monotonic() + pause_s
-        return float(pause_s)
 
     def _let_go(self, worker: _Worker) -> None:
         worker.pid = None

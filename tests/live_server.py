@@ -17,21 +17,14 @@ from mediaserver.metrics import Metrics
 from mediaserver.serve import engine_loader, listening
 from mediaserver.server import MediaServer
 from mediaserver.settings import Settings
+from tests.server_address import ServerAddress
 from tests.waiting import eventually
 
 
 @dataclass(frozen=True, slots=True)
-class LiveServer:
+class LiveServer(ServerAddress):
     server: MediaServer
     http_url: str
-
-    @property
-    def socket_url(self) -> str:
-        return self.http_url.replace("http", "ws", 1) + "ws/inference"
-
-    @property
-    def port(self) -> int:
-        return int(self.http_url.rstrip("/").rpartition(":")[2])
 
     def metric(self, name: str, **labels: str) -> float:
         return self.server.metrics.registry.get_sample_value(f"mediaserver_{name}", labels) or 0.0

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.server_address import ServerAddress
 from tests.waiting import eventually
 
 _CLEAN = {name: value for name, value in os.environ.items() if not name.startswith("MEDIASERVER_")}
@@ -27,7 +28,7 @@ sys.exit(main())
 
 
 @dataclass
-class ServerProcess:
+class ServerProcess(ServerAddress):
     process: asyncio.subprocess.Process
     log: list[dict[str, Any]] = field(default_factory=list)
     """Its lines so far, where they are JSON."""
@@ -39,14 +40,6 @@ class ServerProcess:
         found = re.search(r'listening on (http://[^\s"]+)', self.text)
         assert found is not None, self.text
         return found[1]
-
-    @property
-    def socket_url(self) -> str:
-        return self.http_url.replace("http", "ws", 1) + "ws/inference"
-
-    @property
-    def port(self) -> int:
-        return int(self.http_url.rstrip("/").rpartition(":")[2])
 
     def lines(self, message: str) -> list[dict[str, Any]]:
         """What was logged that begins so."""
