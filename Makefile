@@ -44,11 +44,11 @@ check: $(INSTALLED)  ## ruff, mypy --strict, and tsc on the page where node is t
 	else echo "tsc skipped: no node here"; fi
 
 bench: $(INSTALLED)  ## the figures of docs/measurements.md, about a quarter of an hour
-	for part in path receive inference triton accuracy gateway; do $(PYTHON) -m tests.bench_$$part || exit; done
+	for part in path receive inference triton accuracy gateway; do $(PYTHON) -m tests.bench.$$part || exit; done
 
 docs: $(INSTALLED)  ## regenerate what is generated: docs/protocol.md, docs/settings.md
 	$(PYTHON) -m signaling.protocol_document > docs/protocol.md
-	$(PYTHON) -m mediaserver.settings_document > docs/settings.md
+	$(PYTHON) -m mediaserver.settings.document > docs/settings.md
 
 clean:  ## remove everything that was made here
 	rm -rf $(VENV) $(ARTIFACTS) .pytest_cache .mypy_cache .ruff_cache

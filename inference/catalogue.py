@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from inference.coco import COCO_LABELS
-from inference.description import KEY, BadDescription, from_text
-from inference.engine import HeadLayout, ModelInfo, Task
+from inference.engines.contract import HeadLayout, ModelInfo, Task
 from inference.heads import UnknownHead, identify_layout
+from inference.model_metadata import KEY, BadDescription, from_text
 from inference.preprocess import UNIT, UNSCALED, InputSpec, place
 from inference.types import FRAME_HEIGHT, FRAME_WIDTH
 

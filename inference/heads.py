@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.engine import HeadLayout, ModelInfo, Placement, Task
+from inference.engines.contract import HeadLayout, ModelInfo, Placement, Task
 from inference.nms import keep_best
 from inference.types import Floats
 

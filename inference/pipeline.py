@@ -12,30 +12,16 @@ from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 
-from inference.engine import Engine, EngineError, Task
+from inference.engines.contract import Engine, EngineError, Task
 from inference.flow import FlowEstimator, FlowField
+from inference.frame import Frame
 from inference.heads import decode_detections, decode_poses
-from inference.letterbox import Letterbox
-from inference.ocr import read_text
-from inference.ocr_trigger import MotionGauge, OcrReason, OcrTrigger, OcrTriggerConfig
+from inference.ocr.reader import read_text
+from inference.ocr.trigger import MotionGauge, OcrReason, OcrTrigger, OcrTriggerConfig
 from inference.tracker import Tracker
-from inference.types import Detection, Floats, FrameIdentity, Image, Motion, PipelineResult, Pose, Text
+from inference.types import Detection, Floats, Motion, PipelineResult, Pose, Text
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """One frame, ready for inference.
-
-    ``canvas`` is uint8 [240, 320, 3] RGB, the frame letterboxed as ``letterbox`` says. ``full_size`` makes
-    the RGB picture in the size that was sent; it blocks, so it is called on an executor only.
-    """
-
-    identity: FrameIdentity
-    canvas: Image
-    letterbox: Letterbox
-    full_size: Callable[[], Image]
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.engine import Placement
+from inference.engines.contract import Placement
 from inference.types import FRAME_HEIGHT, FRAME_WIDTH, Floats
 
 PADDING = 114

@@ -1,5 +1,5 @@
 """``python -m mediaserver``."""
 
-from mediaserver.cli import main
+from mediaserver.cli.main import main
 
 raise SystemExit(main())

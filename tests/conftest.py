@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 import pytest
 
-from mediaserver.triton_server import TritonServerError, fetch
-from tests.clips import write_clip
-from tests.tiny_models import write_tiny_models
+from mediaserver.models.local_triton import TritonServerError, fetch
+from tests.support.clips import write_clip
+from tests.support.tiny_models import write_tiny_models
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -62,7 +62,7 @@ def root_logger() -> Iterator[logging.Logger]:
 
 @pytest.fixture(scope="session")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three seconds of moving squares, 640×480 at 30 fps, with `tests.clips.truth`."""
+    """Three seconds of moving squares, 640×480 at 30 fps, with `tests.support.clips.truth`."""
     return write_clip(tmp_path_factory.mktemp("clips") / "squares.mp4", seconds=3)
 
 

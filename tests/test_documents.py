@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from mediaserver.cli import _parser
-from mediaserver.settings import describe
+from mediaserver.cli.main import _parser
+from mediaserver.settings.model import describe
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted(

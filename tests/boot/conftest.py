@@ -13,8 +13,8 @@ import pytest
 
 from tests.boot.debian import ROOT, copy_tree, wheels
 from tests.boot.machine import DidNotBoot, Machine, Tree, missing, wait_for
-from tests.free_port import free_ports
-from tests.gateway import write_certificate
+from tests.support.free_port import free_ports
+from tests.support.gateway import write_certificate
 
 SERVER = "mediaserver.service"
 CHECKOUT, MODELS, WHEELS, TRITON = "/usr/src/mediaserver", "/models", "/wheels", "/triton"

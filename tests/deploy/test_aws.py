@@ -6,8 +6,8 @@ import re
 import tomllib
 from pathlib import Path
 
-from mediaserver.heartbeat import INSTANCE_VARIABLE
-from mediaserver.settings import load
+from mediaserver.settings.model import load
+from mediaserver.telemetry.cloudwatch import INSTANCE_VARIABLE
 
 ROOT = Path(__file__).parents[2]
 FIRST_BOOT = (ROOT / "deploy/aws/first-boot.sh").read_text()

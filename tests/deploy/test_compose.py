@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from mediaserver.settings import describe
+from mediaserver.settings.model import describe
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"

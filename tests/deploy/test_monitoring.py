@@ -16,17 +16,17 @@ import aiohttp
 import pytest
 import yaml
 
-from mediaserver.client import InferenceClient
-from mediaserver.metrics import Metrics
-from mediaserver.triton_server import free_ports as free_triton_ports
-from mediaserver.triton_server import triton_server
-from tests.clips import write_clip
-from tests.free_port import free_ports, listens
-from tests.jpeg_client import jpeg_client
-from tests.live_server import LiveServer, live_server, raw_socket
-from tests.slow_engine import SlowEngine
-from tests.triton_models import write_tiny_repository
-from tests.waiting import eventually
+from mediaserver.client.client import InferenceClient
+from mediaserver.models.local_triton import free_ports as free_triton_ports
+from mediaserver.models.local_triton import triton_server
+from mediaserver.telemetry.metrics import Metrics
+from tests.support.clips import write_clip
+from tests.support.free_port import free_ports, listens
+from tests.support.jpeg_client import jpeg_client
+from tests.support.live_server import LiveServer, live_server, raw_socket
+from tests.support.slow_engine import SlowEngine
+from tests.support.triton_models import write_tiny_repository
+from tests.support.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = ROOT / "deploy" / "prometheus"

@@ -12,14 +12,14 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
-from mediaserver.client import Unreachable
-from mediaserver.client_link import Link
-from mediaserver.setting_types import HttpUrl
+from mediaserver.client.client import Unreachable
+from mediaserver.client.link import Link
+from mediaserver.settings.types import HttpUrl
 from signaling.messages import Hello
-from tests.free_port import free_ports
-from tests.gateway import Gateway, gateway
-from tests.live_server import LiveServer, live_server
-from tests.waiting import eventually
+from tests.support.free_port import free_ports
+from tests.support.gateway import Gateway, gateway
+from tests.support.live_server import LiveServer, live_server
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

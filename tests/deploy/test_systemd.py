@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from mediaserver.cli import _parser
-from mediaserver.settings import describe, load
+from mediaserver.cli.main import _parser
+from mediaserver.settings.model import describe, load
 
 ROOT = Path(__file__).parents[2]
 SYSTEMD = ROOT / "deploy" / "systemd"

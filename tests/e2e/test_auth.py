@@ -13,10 +13,10 @@ import jwt
 import pytest
 import pytest_asyncio
 
-from mediaserver.client import InferenceClient, Refused
-from mediaserver.setting_types import Origin, TokenKeys
-from tests.live_server import LiveServer, live_server, raw_socket
-from tests.waiting import eventually
+from mediaserver.client.client import InferenceClient, Refused
+from mediaserver.settings.types import Origin, TokenKeys
+from tests.support.live_server import LiveServer, live_server, raw_socket
+from tests.support.waiting import eventually
 
 KEYS = {"old": "an old key of more than 32 bytes!!", "new": "a new key of more than 32 bytes!!!"}
 SITE = "https://site.example"

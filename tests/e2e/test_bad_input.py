@@ -15,8 +15,8 @@ from aiortc import AudioStreamTrack, RTCConfiguration, RTCPeerConnection, VideoS
 from yarl import URL
 
 from signaling.messages import MAX_JPEG_BYTES, MAX_TEXT_BYTES
-from tests.live_server import LiveServer, live_server, raw_socket
-from tests.waiting import eventually
+from tests.support.live_server import LiveServer, live_server, raw_socket
+from tests.support.waiting import eventually
 
 HELLO = {"type": "hello", "channel": "websocket"}
 

@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 
 from inference.catalogue import BUILT_IN
-from inference.engine import Task
+from inference.engines.contract import Task
 from inference.tracker import iou
-from mediaserver.client import InferenceClient
-from mediaserver.web_files import sample_clip
+from mediaserver.client.client import InferenceClient
+from mediaserver.paths import sample_clip
 from rendered_world import film
 from rendered_world.canvas import HEIGHT, WIDTH
 from rendered_world.scene import HELD_OUT
 from signaling.messages import Event, PipelineConfig, Result
-from tests.accuracy import MarkedPictures, offline, through_webrtc, write_clip
-from tests.live_server import live_server
+from tests.support.accuracy import MarkedPictures, offline, through_webrtc, write_clip
+from tests.support.live_server import live_server
 
 CLIP = sample_clip()
 SCENES = 80

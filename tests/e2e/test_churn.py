@@ -12,9 +12,9 @@ from pathlib import Path
 import psutil
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription, VideoStreamTrack
 
-from mediaserver.peer_close import close_peer_connection
-from tests.live_server import LiveServer, live_server, raw_socket
-from tests.waiting import eventually
+from mediaserver.webrtc.peer_close import close_peer_connection
+from tests.support.live_server import LiveServer, live_server, raw_socket
+from tests.support.waiting import eventually
 
 HELLO = '{"type":"hello","channel":"websocket"}'
 

@@ -9,10 +9,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tests.bench_gateway import send
-from tests.clips import write_clip
-from tests.gateway import Gateway, gateway
-from tests.live_server import live_server
+from tests.bench.gateway import send
+from tests.support.clips import write_clip
+from tests.support.gateway import Gateway, gateway
+from tests.support.live_server import live_server
 
 
 async def replay(front: Gateway, clip: Path, trusted: Path | None) -> tuple[int, str, str]:

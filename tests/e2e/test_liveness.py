@@ -8,8 +8,8 @@ from pathlib import Path
 
 import aiohttp
 
-from tests.live_server import live_server, raw_socket
-from tests.waiting import eventually
+from tests.support.live_server import live_server, raw_socket
+from tests.support.waiting import eventually
 
 HELLO = json.dumps({"type": "hello", "channel": "websocket"})
 

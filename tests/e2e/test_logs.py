@@ -13,8 +13,8 @@ import jwt
 import numpy as np
 import pytest
 
-from tests.server_process import ServerProcess, server_process
-from tests.waiting import eventually
+from tests.support.server_process import ServerProcess, server_process
+from tests.support.waiting import eventually
 
 KEY = "a planted key of more than 32 bytes!"
 SIGN = "PLANTED SIGN"

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from mediaserver.client import InferenceClient
-from tests.impaired_socket import through
-from tests.impairment import Impairment, ImpairmentRelay
-from tests.live_server import live_server
+from mediaserver.client.client import InferenceClient
+from tests.support.impaired_socket import through
+from tests.support.impairment import Impairment, ImpairmentRelay
+from tests.support.live_server import live_server
 
 HALF_RTT_S = 0.025
 RECOVERY_S = 0.5

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from mediaserver.client import Channel, InferenceClient
+from mediaserver.client.client import Channel, InferenceClient
 from signaling.messages import Event, PipelineConfig, Result
-from tests.clips import truth
-from tests.live_server import LiveServer, live_server
+from tests.support.clips import truth
+from tests.support.live_server import LiveServer, live_server
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -21,12 +21,12 @@ from lambdas.dev.cloud import HOST_FOUND_AFTER, Cloud, settings
 from lambdas.lifecycle import Outcome
 from lambdas.media_server import MediaServer, Probe, ServerUnreachable
 from lambdas.tokens import Audience, mint
-from mediaserver.client import InferenceClient, Unreachable
-from mediaserver.setting_types import TokenKeys
-from tests.free_port import free_ports
-from tests.gateway import gateway
-from tests.live_server import LiveServer, live_server
-from tests.waiting import eventually
+from mediaserver.client.client import InferenceClient, Unreachable
+from mediaserver.settings.types import TokenKeys
+from tests.support.free_port import free_ports
+from tests.support.gateway import gateway
+from tests.support.live_server import LiveServer, live_server
+from tests.support.waiting import eventually
 
 KEYS = {"k1": "an old key of more than 32 bytes!!", "k2": "a new key of more than 32 bytes!!!"}
 

@@ -10,12 +10,12 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.engine import Engine, Task
+from inference.engines.contract import Engine, Task
 from inference.types import Floats
-from mediaserver.client import InferenceClient
+from mediaserver.client.client import InferenceClient
 from signaling.messages import PipelineConfig, Result
-from tests.live_server import live_server
-from tests.slow_engine import SlowEngine
+from tests.support.live_server import live_server
+from tests.support.slow_engine import SlowEngine
 
 FRAME_INTERVAL_MS = 1000 / 30
 MODEL_MS = 330.0

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mediaserver.client import InferenceClient
-from mediaserver.clip import ClipPlayer
+from mediaserver.client.client import InferenceClient
+from mediaserver.client.clip import ClipPlayer
 from signaling.messages import PipelineConfig, Rate
-from tests.clips import write_clip
-from tests.live_server import live_server
-from tests.slow_engine import SlowEngine
+from tests.support.clips import write_clip
+from tests.support.live_server import live_server
+from tests.support.slow_engine import SlowEngine
 
 
 async def test_a_client_of_a_slow_server_sends_less_and_smaller(tiny_models: Path, tmp_path: Path) -> None:

@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 
 from inference.catalogue import find_models
-from inference.embedded import EmbeddedEngine
-from inference.engine import Task
+from inference.engines.contract import Task
+from inference.engines.embedded import EmbeddedEngine
 from inference.heads import decode_detections
 from inference.tracker import iou
-from mediaserver.client import InferenceClient
+from mediaserver.client.client import InferenceClient
 from signaling.messages import Event, PipelineConfig, Result
-from tests.frames import canvas_of, frames
-from tests.live_server import live_server
+from tests.support.frames import canvas_of, frames
+from tests.support.live_server import live_server
 
 SECONDS = 8.0
 CONFIDENT = 0.5

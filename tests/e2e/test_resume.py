@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from mediaserver.client import InferenceClient, Unreachable
+from mediaserver.client.client import InferenceClient, Unreachable
 from signaling.messages import EndReason, PipelineConfig, Result
-from tests.clips import write_clip
-from tests.live_server import LiveServer, live_server, raw_socket
-from tests.waiting import eventually
+from tests.support.clips import write_clip
+from tests.support.live_server import LiveServer, live_server, raw_socket
+from tests.support.waiting import eventually
 
 
 def cut_connections(live: LiveServer) -> None:

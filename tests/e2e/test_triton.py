@@ -15,21 +15,21 @@ import pytest
 from tritonclient.grpc.aio import InferenceServerClient
 
 from inference.catalogue import find_models
-from inference.embedded import EmbeddedEngine
-from inference.engine import Task
+from inference.engines.contract import Task
+from inference.engines.embedded import EmbeddedEngine
+from inference.engines.triton import TritonEngine
 from inference.heads import decode_detections, decode_poses
-from inference.ocr import read_text
-from inference.triton import TritonEngine
-from mediaserver.client import InferenceClient
-from mediaserver.triton_repository import Flavour, write_repository
-from mediaserver.triton_server import free_ports, triton_server
+from inference.ocr.reader import read_text
+from mediaserver.client.client import InferenceClient
+from mediaserver.models.local_triton import free_ports, triton_server
+from mediaserver.models.triton_repository import Flavour, write_repository
 from signaling.messages import PipelineConfig
-from tests.clips import picture, truth
-from tests.frames import canvas_of, frames
-from tests.jpeg_client import jpeg_client
-from tests.live_server import live_server
-from tests.triton_models import write_tiny_repository
-from tests.waiting import eventually
+from tests.support.clips import picture, truth
+from tests.support.frames import canvas_of, frames
+from tests.support.jpeg_client import jpeg_client
+from tests.support.live_server import live_server
+from tests.support.triton_models import write_tiny_repository
+from tests.support.waiting import eventually
 
 SESSIONS = 6
 

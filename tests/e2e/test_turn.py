@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from mediaserver.client import InferenceClient, Refused, Unreachable
-from mediaserver.setting_types import IceUrl, NetworkInterface, Secret
+from mediaserver.client.client import InferenceClient, Refused, Unreachable
+from mediaserver.settings.types import IceUrl, NetworkInterface, Secret
 from signaling.messages import Result
-from tests.free_port import free_ports, listens
-from tests.live_server import LiveServer, live_server
-from tests.waiting import eventually
+from tests.support.free_port import free_ports, listens
+from tests.support.live_server import LiveServer, live_server
+from tests.support.waiting import eventually
 
 TURNSERVER = shutil.which("turnserver")
 SECRET = "north"

@@ -19,10 +19,10 @@ import pytest
 import pytest_asyncio
 from prometheus_client.parser import text_string_to_metric_families
 
-from mediaserver.client import Channel, InferenceClient
-from tests.clips import write_clip
-from tests.server_process import ServerProcess, server_process
-from tests.waiting import eventually
+from mediaserver.client.client import Channel, InferenceClient
+from tests.support.clips import write_clip
+from tests.support.server_process import ServerProcess, server_process
+from tests.support.waiting import eventually
 
 KEY = "a key of more than 32 bytes, for tests"
 BOTH_ASKED = 24

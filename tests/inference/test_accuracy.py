@@ -17,11 +17,11 @@ import cv2
 import numpy as np
 import pytest
 
-from inference.embedded import EmbeddedEngine
-from inference.engine import Task
+from inference.engines.contract import Task
+from inference.engines.embedded import EmbeddedEngine
 from inference.pipeline import Pipeline, PipelineOptions, TextsFound
 from inference.types import Box, Image, PipelineResult
-from tests.frames import frame_of
+from tests.support.frames import frame_of
 
 LARGE = 0.04
 """Share of the picture that a marked object must have: at 320×240 the small ones cannot be found."""

@@ -9,7 +9,7 @@ import pytest
 from inference import catalogue
 from inference.catalogue import CatalogueError, NetworkFacts, describe, find_models
 from inference.coco import COCO_LABELS
-from inference.engine import HeadLayout, Placement, Task
+from inference.engines.contract import HeadLayout, Placement, Task
 
 ANY_SIZE = ("batch", 3, "height", "width")
 needs_rapidocr = pytest.mark.skipif(

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from inference.coco import COCO_LABELS
-from inference.embedded import EmbeddedEngine
-from inference.engine import HeadLayout, ModelInfo, Placement, Task
+from inference.engines.contract import HeadLayout, ModelInfo, Placement, Task
+from inference.engines.embedded import EmbeddedEngine
 from inference.heads import (
     UnknownHead,
     decode_detections,
@@ -18,7 +18,7 @@ from inference.heads import (
 )
 from inference.preprocess import place
 from inference.types import Floats, Image
-from tests.frames import canvas_of, frames
+from tests.support.frames import canvas_of, frames
 
 BY_ULTRALYTICS = {"task": "detect"}
 PADDED_ABOVE_AND_BELOW = place(320, 256, centred=True)

@@ -14,17 +14,17 @@ import pytest
 from numpy.typing import NDArray
 
 from inference.catalogue import find_models
-from inference.embedded import EmbeddedEngine
-from inference.engine import Task
+from inference.engines.contract import Task
+from inference.engines.embedded import EmbeddedEngine
 from inference.letterbox import Letterbox
-from inference.ocr_trigger import OcrReason
+from inference.ocr.trigger import OcrReason
 from inference.pipeline import Pipeline, PipelineOptions, TextsFound
 from inference.types import Floats, Image
-from tests.clips import picture, truth
-from tests.frames import frame_of
-from tests.slow_engine import SlowEngine
-from tests.tiny_models import KEYPOINTS
-from tests.waiting import eventually
+from tests.support.clips import picture, truth
+from tests.support.frames import frame_of
+from tests.support.slow_engine import SlowEngine
+from tests.support.tiny_models import KEYPOINTS
+from tests.support.waiting import eventually
 
 NO_OCR = PipelineOptions()
 

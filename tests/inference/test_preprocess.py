@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from inference.engine import Placement
+from inference.engines.contract import Placement
 from inference.preprocess import UNIT, UNSCALED, InputSpec, place, to_tensor
 from inference.types import FRAME_HEIGHT, FRAME_WIDTH
 

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from inference.catalogue import find_models
-from inference.embedded import EmbeddedEngine
-from inference.engine import Task
+from inference.engines.contract import Task
+from inference.engines.embedded import EmbeddedEngine
 from inference.heads import decode_detections
 from inference.tracker import MAX_TRACKS, Tracker, iou
 from inference.types import FRAME_HEIGHT, FRAME_WIDTH, Box, Floats
-from tests.frames import canvas_of, frames
+from tests.support.frames import canvas_of, frames
 
 CANVAS = (FRAME_WIDTH, FRAME_HEIGHT, FRAME_WIDTH, FRAME_HEIGHT)
 LEFT: Box = (0.1, 0.2, 0.2, 0.5)

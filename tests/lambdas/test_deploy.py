@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mediaserver.settings import describe
+from mediaserver.settings.model import describe
 
 AWS = Path(__file__).parents[2] / "deploy" / "aws"
 EXAMPLE = (AWS / "stack.env.example").read_text()

@@ -11,10 +11,10 @@ import tempfile
 from pathlib import Path
 
 from inference.catalogue import BUILT_IN, find_models
-from inference.embedded import EmbeddedEngine
-from inference.engine import Engine
-from mediaserver.metrics import Metrics
-from mediaserver.web_files import sample_clip
+from inference.engines.contract import Engine
+from inference.engines.embedded import EmbeddedEngine
+from mediaserver.paths import sample_clip
+from mediaserver.telemetry.metrics import Metrics
 from rendered_world import film
 from tests.web.browser import camera_clip_of, chromium, expect
 from tests.web.server import serving

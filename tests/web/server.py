@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.engine import (
+from inference.engines.contract import (
     Engine,
     EngineUnavailable,
     HeadLayout,
@@ -20,12 +20,12 @@ from inference.engine import (
     Task,
 )
 from inference.types import FRAME_HEIGHT, FRAME_WIDTH, Floats
-from mediaserver import scoreboard
-from mediaserver.metrics import Metrics
-from mediaserver.serve import listening
-from mediaserver.server import LoadEngine, MediaServer, Readiness
-from mediaserver.setting_types import TokenKeys
-from mediaserver.settings import Settings
+from mediaserver.server import scoreboard
+from mediaserver.server.core import LoadEngine, MediaServer, Readiness
+from mediaserver.server.run import listening
+from mediaserver.settings.model import Settings
+from mediaserver.settings.types import TokenKeys
+from mediaserver.telemetry.metrics import Metrics
 
 
 @contextlib.asynccontextmanager

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from inference.engine import Task
+from inference.engines.contract import Task
 from inference.types import Floats
 from rendered_world import barcode
 from tests.web.browser import Page

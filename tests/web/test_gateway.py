@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.free_port import free_ports
-from tests.gateway import gateway
+from tests.support.free_port import free_ports
+from tests.support.gateway import gateway
 from tests.web.browser import Browser, expect
 from tests.web.server import RedThingDetector, loading, serving
 

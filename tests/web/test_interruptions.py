@@ -11,7 +11,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from mediaserver.setting_types import NetworkInterface
+from mediaserver.settings.types import NetworkInterface
 from tests.web.browser import Browser, Page, chromium, expect
 from tests.web.network import network
 from tests.web.server import RedThingDetector, loading, serving

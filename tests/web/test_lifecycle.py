@@ -16,15 +16,15 @@ pytest.importorskip("moto", reason="the functions are tested over moto: pip inst
 
 from moto import mock_aws
 
-from inference.engine import Engine
+from inference.engines.contract import Engine
 from lambdas.dev.api import Api, Clock
 from lambdas.dev.cloud import Cloud, settings
 from lambdas.tokens import Audience, mint
-from mediaserver.client import InferenceClient
-from mediaserver.metrics import Metrics
-from mediaserver.server import LoadEngine
-from mediaserver.setting_types import HttpUrl, Origin
-from tests.free_port import free_ports
+from mediaserver.client.client import InferenceClient
+from mediaserver.server.core import LoadEngine
+from mediaserver.settings.types import HttpUrl, Origin
+from mediaserver.telemetry.metrics import Metrics
+from tests.support.free_port import free_ports
 from tests.web.browser import Page, expect
 from tests.web.server import RedThingDetector, loading, never_loads, serving, token_keys
 

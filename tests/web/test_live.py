@@ -14,9 +14,9 @@ import pytest
 import pytest_asyncio
 
 from inference.catalogue import BUILT_IN, find_models
-from inference.embedded import EmbeddedEngine
-from inference.engine import Engine
-from mediaserver.metrics import Metrics
+from inference.engines.contract import Engine
+from inference.engines.embedded import EmbeddedEngine
+from mediaserver.telemetry.metrics import Metrics
 from tests.web.browser import Page, camera_clip_of, chromium, expect
 from tests.web.server import serving
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import pytest_asyncio
 
-from mediaserver.jpeg import parse_jpeg
+from signaling.jpeg import parse_jpeg
 from signaling.messages import PROTOCOL_VERSION, EndReason
 from tests.web.browser import Page
 from tests.web.server import never_loads, serving

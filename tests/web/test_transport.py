@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from tests.impairment import ImpairmentRelay
+from tests.support.impairment import ImpairmentRelay
 from tests.web.browser import Page, expect
 from tests.web.server import RedThingDetector, loading, serving
 

@@ -7,7 +7,7 @@ import onnxruntime
 import pytest
 
 from inference.catalogue import NetworkFacts, describe
-from inference.engine import Task
+from inference.engines.contract import Task
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed (the extra 'train')")
 

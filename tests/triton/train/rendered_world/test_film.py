@@ -4,7 +4,7 @@ import av
 import numpy as np
 import pytest
 
-from mediaserver.web_files import sample_clip
+from mediaserver.paths import sample_clip
 from rendered_world import barcode, film
 from rendered_world.person import Person
 

@@ -1,0 +1,1 @@
+"""Reading text: when it is worth it, where the lines are, what they say."""

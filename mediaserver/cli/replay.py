@@ -1,0 +1,219 @@
+"""``mediaserver replay``: a recorded clip through the whole path, with progress and a summary."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from mediaserver.client.annotate import write_annotated
+from mediaserver.client.client import Channel, ClientError, ClientStats, InferenceClient
+from signaling.messages import Error, Event, PipelineConfig, Result, encode
+
+STAGES = ("detect", "pose", "ocr", "flow")
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayRequest:
+    """What to play, where to, and what to keep of it."""
+
+    clip: Path
+    url: str
+    stages: tuple[str, ...] | None = None
+    """Stages to switch on, the others off; ``None`` leaves the choice to the server."""
+    channel: Channel = Channel.DATACHANNEL
+    token: str | None = None
+    relay_only: bool = False
+    out: Path | None = None
+    annotate: Path | None = None
+    duration_s: float | None = None
+
+
+@dataclass(slots=True)
+class Summary:
+    """What came of a replay; `as_json` is the object that ``--json`` prints."""
+
+    channel: Channel
+    frames_sent: int = 0
+    results: int = 0
+    ages_ms: list[float] = field(default_factory=list)
+    dropped: dict[str, int] = field(default_factory=dict)
+    labels: Counter[str] = field(default_factory=Counter)
+    texts: list[str] = field(default_factory=list)
+    first_result_at: float | None = None
+    last_result_at: float | None = None
+
+    @property
+    def inference_fps(self) -> float:
+        """Results a second between the first and the last one."""
+        if self.first_result_at is None or self.last_result_at is None or self.results < 2:
+            return 0.0
+        return (self.results - 1) / max(1e-6, self.last_result_at - self.first_result_at)
+
+    def add(self, result: Result) -> None:
+        """Counts a result that arrived just now."""
+        now = time.monotonic()
+        self.first_result_at = self.first_result_at or now
+        self.last_result_at = now
+        self.results += 1
+        self.dropped = result.dropped
+        self.labels.update(item.label for item in result.detections or ())
+        if result.frame.capture_time_ms is not None:
+            self.ages_ms.append(time.time() * 1000.0 - result.frame.capture_time_ms)
+
+    def add_texts(self, event: Event) -> None:
+        """Keeps each text once, in the order of appearance."""
+        for item in event.texts or ():
+            if item.text not in self.texts:
+                self.texts.append(item.text)
+
+    def age_ms(self, percentile: float) -> float | None:
+        """Age of results when they arrived, from the capture of their frame."""
+        return round(float(np.percentile(self.ages_ms, percentile)), 1) if self.ages_ms else None
+
+    def as_json(self) -> str:
+        """One line."""
+        return json.dumps(
+            {
+                "frames_sent": self.frames_sent,
+                "results": self.results,
+                "inference_fps": round(self.inference_fps, 2),
+                "result_age_ms": {"p50": self.age_ms(50), "p99": self.age_ms(99)},
+                "dropped": self.dropped,
+                "labels": dict(self.labels.most_common()),
+                "texts": self.texts,
+                "channel": self.channel,
+            }
+        )
+
+
+async def replay(request: ReplayRequest, console: Console) -> Summary:
+    """Plays the clip and returns what came of it; progress and problems go to ``console``.
+
+    Raises `ClientError`, `mediaserver.client.clip.ClipError`, or `OSError` for an output file.
+    """
+    summary = Summary(request.channel)
+    kept: list[Result] = []
+    client = InferenceClient(
+        request.url,
+        pipeline=_pipeline(request.stages),
+        channel=request.channel,
+        token=request.token,
+        relay_only=request.relay_only,
+        on_event=summary.add_texts,
+        on_problem=lambda error: _say(console, error),
+    )
+    async with contextlib.AsyncExitStack() as files:
+        out = files.enter_context(request.out.open("w")) if request.out else None
+        if request.annotate is not None and not os.access(request.annotate.parent, os.W_OK):
+            raise OSError(f"{request.annotate}: its folder cannot be written")
+        progress = files.enter_context(_progress(console))
+        bar = progress.add_task("playing", total=None, numbers="connecting")
+        await files.enter_async_context(client)
+        _check_stages(request.stages, client)
+        async for result in client.stream(request.clip, request.duration_s):
+            summary.add(result)
+            if out is not None:
+                out.write(encode(result) + "\n")
+            if request.annotate is not None:
+                client.timeline.locate(result.frame)
+                kept.append(result)
+            progress.update(
+                bar,
+                total=client.duration_s,
+                completed=client.position_s,
+                numbers=_numbers(client.stats, summary),
+            )
+        summary.frames_sent = client.stats.frames_sent
+    if request.annotate is not None:
+        with Progress(console=console) as progress:
+            bar = progress.add_task(f"writing {request.annotate}", total=1.0)
+            await asyncio.to_thread(
+                write_annotated,
+                request.clip,
+                request.annotate,
+                _in_order(client, kept),
+                lambda share: progress.update(bar, completed=share),
+            )
+            progress.update(bar, completed=1.0)
+    return summary
+
+
+def _in_order(client: InferenceClient, results: list[Result]) -> list[tuple[float, Result]]:
+    """Results with their moments in the clip. Those before the first sender report are found only now."""
+    located = [(client.timeline.locate(result.frame), result) for result in results]
+    return sorted(
+        ((moment, result) for moment, result in located if moment is not None), key=lambda pair: pair[0]
+    )
+
+
+def _pipeline(stages: tuple[str, ...] | None) -> PipelineConfig:
+    if stages is None:
+        return PipelineConfig()
+    return PipelineConfig(
+        detect="detect" in stages, pose="pose" in stages, ocr="ocr" in stages, flow="flow" in stages
+    )
+
+
+def _check_stages(stages: tuple[str, ...] | None, client: InferenceClient) -> None:
+    missing = [name for name in stages or () if name not in client.welcome.models]
+    if missing:
+        raise ClientError(
+            f"the server cannot run {', '.join(missing)}; it has {', '.join(client.welcome.models)}"
+        )
+
+
+def _progress(console: Console) -> Progress:
+    return Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[numbers]}"),
+        console=console,
+    )
+
+
+def _numbers(stats: ClientStats, summary: Summary) -> str:
+    age = summary.ages_ms[-1] if summary.ages_ms else None
+    return (
+        f"sent {stats.frames_sent}  results {summary.results}  {summary.inference_fps:.1f}/s  "
+        f"age {'–' if age is None else f'{age:.0f} ms'}  dropped {sum(summary.dropped.values())}"
+    )
+
+
+def _say(console: Console, error: Error) -> None:
+    console.print(f"[yellow]server:[/] {error.message} ({error.code})")
+
+
+def summary_table(summary: Summary, title: str) -> Table:
+    """The summary for people."""
+    table = Table(title=title, show_header=False, title_justify="left")
+    for name, value in (
+        ("channel", summary.channel),
+        ("frames sent", summary.frames_sent),
+        ("results", summary.results),
+        ("inference", f"{summary.inference_fps:.1f} fps"),
+        ("result age", _age_in_words(summary)),
+        ("dropped", ", ".join(f"{stage} {count}" for stage, count in summary.dropped.items()) or "nothing"),
+        ("labels", ", ".join(f"{label} {count}" for label, count in summary.labels.most_common(8)) or "none"),
+        ("texts", ", ".join(summary.texts) or "none"),
+    ):
+        table.add_row(name, str(value))
+    return table
+
+
+def _age_in_words(summary: Summary) -> str:
+    if not summary.ages_ms:
+        return "unknown: no sender report yet"
+    return f"{summary.age_ms(50):.0f} ms median, {summary.age_ms(99):.0f} ms p99"

@@ -1,0 +1,1 @@
+"""The process that serves: HTTP, readiness, workers, and its life under systemd."""

@@ -1,0 +1,228 @@
+"""The server without its HTTP surface: what is shared by all connections, and its life from start to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import math
+import os
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeAlias
+
+from inference.engines.contract import Engine
+from inference.scheduler import Scheduler
+from mediaserver.server.loop_lag import watch_lag
+from mediaserver.server.scoreboard import Row
+from mediaserver.session.connection import Connection
+from mediaserver.session.registry import SessionRegistry
+from mediaserver.session.session import Inference
+from mediaserver.settings.model import Settings
+from mediaserver.telemetry.metrics import Metrics
+from mediaserver.webrtc.decode_threads import DecodeThreads
+from signaling.messages import EndReason
+from signaling.websocket import SignalingSocket
+
+_DRAIN_TIMEOUT_S = 3.0
+_SAMPLE_S = 5.0
+
+logger = logging.getLogger(__name__)
+
+LoadEngine: TypeAlias = Callable[[Metrics], Awaitable[Engine]]
+
+
+class Readiness(StrEnum):
+    """Whether new connections are taken."""
+
+    LOADING = "loading"
+    """Models are being loaded and tried."""
+    READY = "ready"
+    FAILED = "failed"
+    """The models cannot be used; `MediaServer.failure` says why."""
+    DRAINING = "draining"
+    """The server is stopping, or was told to take no new sessions for a while."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a connection is not taken now, and when to try again."""
+
+    reason: str
+    retry_after_s: int
+
+
+_FULL = Refusal("full", retry_after_s=10)
+
+
+class MediaServer:
+    """All that a process's connections share. Use `running`; then `connect` serves one socket to its end.
+
+    ``row`` is the process's own in the scoreboard of all workers: sessions are counted, limited and paused in
+    all of them.
+    """
+
+    def __init__(self, settings: Settings, load_engine: LoadEngine, metrics: Metrics, row: Row) -> None:
+        self.settings = settings
+        self.metrics = metrics
+        self.row = row
+        self._models = Readiness.LOADING
+        self._stopping = False
+        self.failure: str | None = None
+        self._load_engine = load_engine
+        self._inference: Inference | None = None
+        self.ready = asyncio.Event()
+        self.failed = asyncio.Event()
+        self._connections: dict[Connection, asyncio.Future[None]] = {}
+        self._sessions = SessionRegistry(settings.resume_window_s, settings.max_sessions, row, metrics)
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[MediaServer]:
+        """Loads the models in the background; on leaving ends every connection and frees everything."""
+        with (
+            DecodeThreads(_threads()) as decode_threads,
+            ThreadPoolExecutor(_threads(), thread_name_prefix="frames") as frame_executor,
+            ThreadPoolExecutor(_threads(), thread_name_prefix="vision") as vision_executor,
+        ):
+            background = [
+                asyncio.create_task(self._load(decode_threads, frame_executor, vision_executor)),
+                asyncio.create_task(watch_lag(self._take_lag)),
+                asyncio.create_task(self._sample()),
+            ]
+            try:
+                yield self
+            finally:
+                await self.drain()
+                for task in background:
+                    task.cancel()
+                await asyncio.wait(background)
+                if self._inference is not None:
+                    await self._inference.engine.close()
+
+    @property
+    def readiness(self) -> Readiness:
+        """Whether new connections are taken, were there a place for them."""
+        if self._stopping or self.row.pause_left_s > 0:
+            return Readiness.DRAINING
+        return self._models
+
+    @property
+    def trouble(self) -> str | None:
+        """Why nothing can be inferred now, in words: the models cannot be used, or the engine is away."""
+        return self.failure or (self._inference.engine.trouble if self._inference else None)
+
+    @property
+    def able(self) -> bool:
+        """Whether new connections are taken, were there a place, and their frames would be inferred."""
+        return self.readiness is Readiness.READY and self.trouble is None
+
+    @property
+    def sessions(self) -> int:
+        """Sessions that live in all workers: with a client, or waiting for a lost one to come back."""
+        return self.row.board.sessions
+
+    def pause(self, seconds: float, *, if_idle: bool) -> bool:
+        """Takes no new connections for so long; sessions that live go on. As `Row.pause`, for all workers.
+
+        A connection that is open but has not said ``hello`` is sent away when it does.
+        """
+        return self.row.pause(seconds, if_idle=if_idle)
+
+    def refusal(self) -> Refusal | None:
+        """Why a new connection cannot be taken now, or ``None``."""
+        if self.readiness is not Readiness.READY:
+            pause_s = self.row.pause_left_s
+            return Refusal(self.readiness, retry_after_s=math.ceil(pause_s) if pause_s > 0 else 1)
+        if self.row.connections >= self.settings.max_sessions:
+            return _FULL
+        return None
+
+    @contextlib.contextmanager
+    def admission(self) -> Iterator[Refusal | None]:
+        """Holds a place for one connection during the ``with`` block, or says why there is none."""
+        refusal = self.refusal()
+        if refusal is None and not self.row.open_connection(self.settings.max_sessions):
+            refusal = _FULL  # another worker was faster
+        if refusal is not None:
+            self.metrics.sessions_refused.labels(refusal.reason).inc()
+            yield refusal
+            return
+        try:
+            yield None
+        finally:
+            self.row.close_connection()
+
+    async def connect(self, socket: SignalingSocket) -> None:
+        """Serves one client to its end."""
+        assert self._inference is not None, "refusal() keeps clients out until the engine is loaded"
+        connection = Connection(socket, self._inference, self._sessions)
+        loop = asyncio.get_running_loop()
+        ended = self._connections[connection] = loop.create_future()
+        self.metrics.sessions_active.inc()
+        if self.readiness is not Readiness.READY:
+            # No longer: that changed while the socket was being accepted. The connection starts, then ends.
+            loop.call_soon(connection.end, EndReason.SERVER_SHUTDOWN)
+        try:
+            await connection.run()
+        finally:
+            del self._connections[connection]
+            self.metrics.sessions_active.dec()
+            ended.set_result(None)
+
+    async def drain(self) -> None:
+        """Takes no more connections, and ends those that are open with ``closing``. Idempotent."""
+        self._stopping = True
+        for connection in self._connections:
+            connection.end(EndReason.SERVER_SHUTDOWN)
+        if self._connections:
+            await asyncio.wait(list(self._connections.values()), timeout=_DRAIN_TIMEOUT_S)
+        self._sessions.close()
+
+    async def _load(
+        self, decode_threads: DecodeThreads, frame_executor: Executor, vision_executor: Executor
+    ) -> None:
+        """Opens the engine and waits until it can run models, so that ready means ready."""
+        try:
+            engine = await self._load_engine(self.metrics)
+            scheduler = Scheduler(lambda: self.settings.max_in_flight or engine.in_flight.frames)
+            self._inference = Inference(
+                engine,
+                scheduler,
+                decode_threads,
+                frame_executor,
+                vision_executor,
+                self.metrics,
+                self.settings,
+            )
+            await engine.ready()
+        except Exception as exc:  # noqa: BLE001 - whatever it was, the server must say so and not serve
+            self._models = Readiness.FAILED
+            self.failure = str(exc)
+            self.failed.set()
+            logger.error("the models cannot be used: %s", exc)
+            return
+        self._models = Readiness.READY
+        self.row.ready = True
+        self.ready.set()
+        logger.info("ready: %s", ", ".join(f"{task}={info.name}" for task, info in engine.models.items()))
+
+    def _take_lag(self, seconds: float) -> None:
+        self.metrics.event_loop_lag.observe(seconds)
+        self.row.beat()
+
+    async def _sample(self) -> None:
+        """Keeps the metrics of what is, beside those of what happens."""
+        while True:
+            self.metrics.ready.set(self.able)
+            frames, cpu_s = self.metrics.frames_inferred_so_far(), time.process_time()
+            await asyncio.sleep(_SAMPLE_S)
+            self.metrics.pipeline_fps.set((self.metrics.frames_inferred_so_far() - frames) / _SAMPLE_S)
+            self.metrics.cpu_seconds.inc(time.process_time() - cpu_s)
+
+
+def _threads() -> int:
+    """What runs on them releases the GIL; with two at least, a long job does not stop the short ones."""
+    return max(2, len(os.sched_getaffinity(0)))

@@ -1,0 +1,71 @@
+"""From a frame in the slot to the 320×240 frame that the models look at; JPEG is decoded here."""
+
+from __future__ import annotations
+
+import av
+import cv2
+import numpy as np
+from av.video.reformatter import Interpolation, VideoReformatter
+
+from inference.frame import Frame
+from inference.letterbox import Letterbox
+from inference.types import FRAME_HEIGHT, FRAME_WIDTH, Image
+from mediaserver.session.frame_sink import PendingFrame
+from signaling.jpeg import JpegError, JpegFrame
+
+_PADDING = 114
+
+
+class FrameScaler:
+    """Makes the 320×240 letterboxed frame. Keeps swscale's context; one thread at a time."""
+
+    def __init__(self) -> None:
+        self._reformatter = VideoReformatter()
+
+    def prepare(self, pending: PendingFrame) -> Frame:
+        """Decodes where needed and scales; blocking, for an executor. Raises `signaling.jpeg.JpegError`.
+
+        The full-size picture stays behind `Frame.full_size` for OCR.
+        """
+        picture = decode_jpeg(pending.picture) if isinstance(pending.picture, JpegFrame) else pending.picture
+        letterbox = Letterbox.fit(pending.identity.width, pending.identity.height)
+        scaled = self._reformatter.reformat(
+            picture,
+            width=letterbox.width,
+            height=letterbox.height,
+            format="rgb24",
+            interpolation=Interpolation.AREA,
+        )
+        return Frame(
+            identity=pending.identity,
+            canvas=_padded(_pixels(scaled), letterbox),
+            letterbox=letterbox,
+            full_size=lambda: _pixels(picture),
+        )
+
+
+def _pixels(picture: av.VideoFrame) -> Image:
+    return np.asarray(picture.to_ndarray(format="rgb24"), np.uint8)
+
+
+def _padded(scaled: Image, letterbox: Letterbox) -> Image:
+    if scaled.shape == (FRAME_HEIGHT, FRAME_WIDTH, 3):
+        return scaled
+    canvas = np.full((FRAME_HEIGHT, FRAME_WIDTH, 3), _PADDING, np.uint8)
+    rows = slice(letterbox.top, letterbox.top + letterbox.height)
+    columns = slice(letterbox.left, letterbox.left + letterbox.width)
+    canvas[rows, columns] = scaled
+    return canvas
+
+
+def decode_jpeg(frame: JpegFrame) -> av.VideoFrame:
+    """Decodes; blocking, for an executor. Raises `JpegError`."""
+    try:
+        picture = cv2.imdecode(
+            np.frombuffer(frame.data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+        )
+    except cv2.error as exc:
+        raise JpegError("the JPEG picture cannot be decoded") from exc
+    if picture is None:
+        raise JpegError("the JPEG picture cannot be decoded")
+    return av.VideoFrame.from_ndarray(np.asarray(picture, np.uint8), format="bgr24")

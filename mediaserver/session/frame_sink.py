@@ -1,0 +1,102 @@
+"""The end of a session's frame path: whatever the source, one slot, newest frame wins.
+
+A frame is scaled to 320×240 only after it was taken for inference, on an executor thread.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import av
+
+from inference.types import FrameIdentity
+from mediaserver.session.latest_slot import LatestSlot
+from mediaserver.telemetry.metrics import Metrics
+from mediaserver.webrtc.receiver import ReceivedFrame
+from signaling.jpeg import JpegFrame
+
+_PADDING = 114
+
+
+@dataclass(frozen=True, slots=True)
+class PendingFrame:
+    """A frame in the slot: named, neither scaled nor, for JPEG, decoded. ``arrived`` is `time.monotonic`."""
+
+    identity: FrameIdentity
+    arrived: float
+    picture: av.VideoFrame | JpegFrame
+
+
+class FrameSink:
+    """Takes frames of a WebRTC track or of JPEG messages and keeps the newest.
+
+    ``pts_ms`` counts from the first frame of the session, over changes of the source, and never goes back.
+    """
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._latest: LatestSlot[PendingFrame] = LatestSlot()
+        self._first_frame_at: float | None = None
+        self._track_offset_ms = 0.0
+        self._last_pts_ms = 0.0
+        self.received = 0
+        self.size = (0, 0)
+        """Width and height of the newest frame."""
+
+    @property
+    def replaced(self) -> int:
+        """Frames that a newer one pushed out before they were inferred."""
+        return self._latest.replaced
+
+    def start_track(self) -> None:
+        """A new track begins: its own time, which starts at zero, goes on from the session's."""
+        self._track_offset_ms = self._elapsed_ms(time.monotonic())
+
+    def put_track_frame(self, frame: ReceivedFrame) -> None:
+        """Takes a decoded frame of the current track."""
+        identity = FrameIdentity(
+            rtp_timestamp=frame.rtp_timestamp,
+            pts_ms=self._forward(self._track_offset_ms + frame.pts_ms),
+            capture_time_ms=frame.capture_time_ms,
+            width=frame.picture.width,
+            height=frame.picture.height,
+        )
+        self._put(PendingFrame(identity, frame.arrived, frame.picture), "track")
+
+    def put_jpeg(self, frame: JpegFrame) -> None:
+        """Takes a JPEG frame that arrived just now."""
+        now = time.monotonic()
+        identity = FrameIdentity(
+            rtp_timestamp=None,
+            pts_ms=self._forward(self._elapsed_ms(now)),
+            capture_time_ms=frame.capture_time_ms,
+            width=frame.width,
+            height=frame.height,
+        )
+        self._put(PendingFrame(identity, now, frame), "jpeg")
+
+    async def filled(self) -> None:
+        """Waits for a frame."""
+        await self._latest.filled()
+
+    def take(self) -> PendingFrame | None:
+        """The newest frame, once."""
+        return self._latest.take()
+
+    def _put(self, frame: PendingFrame, source: str) -> None:
+        if self._first_frame_at is None:
+            self._first_frame_at = frame.arrived
+        self.received += 1
+        self.size = (frame.identity.width, frame.identity.height)
+        self._metrics.frames_received.labels(source).inc()
+        replaced = self._latest.replaced
+        self._latest.put(frame)
+        self._metrics.frames_dropped.labels("sink", "replaced").inc(self._latest.replaced - replaced)
+
+    def _elapsed_ms(self, now: float) -> float:
+        return 0.0 if self._first_frame_at is None else (now - self._first_frame_at) * 1000.0
+
+    def _forward(self, pts_ms: float) -> float:
+        self._last_pts_ms = max(pts_ms, self._last_pts_ms)
+        return self._last_pts_ms

@@ -1,0 +1,1 @@
+"""WebRTC on aiortc: ICE, reception, assembly and decoding of video."""

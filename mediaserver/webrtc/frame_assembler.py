@@ -1,0 +1,281 @@
+"""RTP packets in; whole encoded frames, NACK lists and keyframe requests out. No I/O, no clock of its own.
+
+Times are seconds of one monotonic clock that the caller passes in. A frame leaves as soon as its last
+packet is in (the marker, RFC 3550 section 5.1) and every frame before it has left or was given up. What
+is lost is asked for again while the answer can still be useful; then the frames up to the hole are given
+up and nothing leaves until a keyframe does, so that the decoder never sees a frame with a part missing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from mediaserver.webrtc.codecs import VideoCodec
+
+MAX_WINDOW = 512
+"""Most packets between the oldest one that is still awaited and the newest: the bound on memory."""
+
+MAX_GAP = 64
+"""A longer run of losses is given up at once: its repair would be a burst of stale frames."""
+
+FIRST_RTT = 0.05
+MIN_NACK_INTERVAL = 0.02
+NACK_INTERVAL_RTTS = 1.25
+
+KEYFRAME_PATIENCE = 3
+"""How many times longer a hole in an awaited keyframe is repaired: nothing else could be shown meanwhile,
+and the next keyframe would be as likely to have one."""
+
+
+class MediaPacket(NamedTuple):  # one for each packet: a frozen dataclass takes five times as long to make
+    """One RTP packet. ``payload`` as on the wire; ``data`` what it adds to the encoded frame (empty for
+    padding). ``begins_frame``: certainly its frame's first; ``keyframe``: part of a keyframe's start."""
+
+    ssrc: int
+    sequence_number: int
+    timestamp: int
+    marker: bool
+    codec: VideoCodec
+    data: bytes
+    arrived: float
+    begins_frame: bool
+    keyframe: bool
+
+
+class EncodedFrame(NamedTuple):
+    """A whole frame for the decoder. ``timestamp`` is raw RTP, 90 kHz; ``arrived`` is when the last of its
+    packets did."""
+
+    ssrc: int
+    timestamp: int
+    codec: VideoCodec
+    keyframe: bool
+    data: bytes
+    arrived: float
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """What is due now: frames set free by giving up a hole, 16-bit sequence numbers to NACK in ascending
+    order (RFC 4585 section 6.2.1), whether to ask for a keyframe (PLI, section 6.3.1)."""
+
+    frames: list[EncodedFrame]
+    nack: list[int]
+    request_keyframe: bool
+
+
+@dataclass(slots=True)
+class _Loss:
+    noticed: float
+    asked: float = 0.0
+    times_asked: int = 0
+
+
+class FrameAssembler:
+    """Assembles one source's frames. ``max_wait`` is how long a hole may hold frames back,
+    ``keyframe_interval`` the least time between two keyframe requests; both in seconds."""
+
+    def __init__(self, *, max_wait: float = 0.15, keyframe_interval: float = 0.25) -> None:
+        self.max_wait = max_wait
+        self.keyframe_interval = keyframe_interval
+        self.dropped = 0
+        """Frames of which packets came, but that never left."""
+        self.ssrc: int | None = None
+        self.rtt = FIRST_RTT
+        self._awaiting_keyframe = True
+        self._keyframe_demanded = False
+        self._asked_keyframe = float("-inf")
+        self._packet_since_asked = False
+        self._last_dropped: int | None = None
+        # Sequence numbers in here are unwrapped: they only grow.
+        self._packets: dict[int, MediaPacket] = {}
+        self._losses: dict[int, _Loss] = {}
+        self._next: int | None = None
+        self._highest = 0
+
+    def add(self, packet: MediaPacket) -> list[EncodedFrame]:
+        """Takes a packet; returns the frames that it completes, oldest first."""
+        now = packet.arrived
+        if packet.ssrc != self.ssrc:
+            self.resync()
+            self.ssrc = packet.ssrc
+            self.rtt = FIRST_RTT
+        self._packet_since_asked = True
+        sequence = self._unwrap(packet.sequence_number)
+        if self._next is not None and (
+            sequence - self._highest > MAX_GAP or abs(sequence - self._next) >= MAX_WINDOW
+        ):
+            self.resync()
+        if self._next is None:
+            self._next = sequence
+            self._highest = sequence - 1
+        if sequence < self._next or sequence in self._packets:
+            return []
+        self._packets[sequence] = packet
+        for missing in range(self._highest + 1, sequence):
+            self._losses[missing] = _Loss(noticed=now)
+        self._highest = max(self._highest, sequence)
+        self._learn_rtt(self._losses.pop(sequence, None), now)
+        return self._collect(self._next)
+
+    def resync(self) -> None:
+        """Gives up all that is pending and where the numbering stood; goes on at the next keyframe."""
+        if self._next is not None:
+            self._drop_below(self._highest + 1)
+        self._next = None
+        self._awaiting_keyframe = True
+
+    def demand_keyframe(self) -> None:
+        """Makes a keyframe request due although none seems needed; drops nothing."""
+        self._keyframe_demanded = True
+
+    @property
+    def due(self) -> float | None:
+        """When `poll` has something to do next; ``None`` while nothing is missing."""
+        times: list[float] = []
+        if self._losses:
+            wait = self._wait()
+            for loss in self._losses.values():
+                nack_at = self._nack_at(loss, wait)
+                times.append(loss.noticed + wait if nack_at is None else nack_at)
+        if self._wants_keyframe():
+            times.append(self._asked_keyframe + self.keyframe_interval)
+        return min(times, default=None)
+
+    def poll(self, now: float) -> Feedback:
+        """Returns what is due at ``now`` and takes it for done."""
+        frames: list[EncodedFrame] = []
+        wait = self._wait()
+        stale = [s for s, loss in self._losses.items() if now >= loss.noticed + wait]
+        if stale:
+            self._drop_below(after := max(stale) + 1)
+            self._awaiting_keyframe = True
+            frames = self._collect(after)
+
+        nack = []
+        for sequence, loss in self._losses.items():
+            at = self._nack_at(loss, wait)
+            if at is not None and now >= at:
+                loss.asked = now
+                loss.times_asked += 1
+                nack.append(sequence & 0xFFFF)
+
+        request = self._wants_keyframe() and now >= self._asked_keyframe + self.keyframe_interval
+        if request:
+            self._asked_keyframe = now
+            self._packet_since_asked = False
+            self._keyframe_demanded = False
+        return Feedback(frames, sorted(nack), request)
+
+    def _unwrap(self, sequence_number: int) -> int:
+        return self._highest + ((sequence_number - self._highest + 0x8000) & 0xFFFF) - 0x8000
+
+    def _learn_rtt(self, loss: _Loss | None, now: float) -> None:
+        # Asked exactly once: otherwise nobody knows which request was answered (Karn's algorithm).
+        if loss is not None and loss.times_asked == 1:
+            self.rtt += (now - loss.asked - self.rtt) / 8
+
+    def _wait(self) -> float:
+        return self.max_wait * (KEYFRAME_PATIENCE if self._keyframe_is_coming() else 1)
+
+    def _nack_at(self, loss: _Loss, wait: float) -> float | None:
+        if not loss.times_asked:
+            return loss.noticed
+        at = loss.asked + max(MIN_NACK_INTERVAL, NACK_INTERVAL_RTTS * self.rtt)
+        return at if at + self.rtt < loss.noticed + wait else None
+
+    def _wants_keyframe(self) -> bool:
+        # Without new packets the sender is paused or gone: asking it again would be noise.
+        if not self._packet_since_asked:
+            return False
+        if self._keyframe_demanded:
+            return True
+        # With a keyframe already on its way, asking would only cost a second one.
+        return self._awaiting_keyframe and not self._keyframe_is_coming()
+
+    def _keyframe_is_coming(self) -> bool:
+        return self._awaiting_keyframe and any(packet.keyframe for packet in self._packets.values())
+
+    def _collect(self, start: int) -> list[EncodedFrame]:
+        """Takes out every frame that can leave; ``start`` is where the next frame should begin."""
+        frames = []
+        while True:
+            while start in self._packets and not self._packets[start].data:
+                del self._packets[start]
+                start += 1
+            end = self._frame_end(start)
+            if end is None:
+                keyframe = self._whole_keyframe()
+                if keyframe is None:
+                    break
+                self._drop_below(keyframe)
+                start = keyframe
+                continue
+            frame = self._join([self._packets[s] for s in range(start, end + 1)])
+            self._awaiting_keyframe &= not frame.keyframe
+            if self._awaiting_keyframe:
+                self._drop_below(end + 1)
+            else:
+                frames.append(frame)
+                for sequence in range(start, end + 1):
+                    del self._packets[sequence]
+            start = end + 1
+        self._next = start
+        if self._awaiting_keyframe:
+            self._forget_undecodable()
+        return frames
+
+    def _frame_end(self, start: int) -> int | None:
+        """The last packet of the frame at ``start``, or ``None`` while one is still to come. A packet of
+        another frame right behind ends a frame whose sender sets no marker."""
+        sequence = start
+        while (packet := self._packets.get(sequence)) is not None:
+            if packet.data and packet.timestamp != self._packets[start].timestamp:
+                return sequence - 1
+            if packet.marker:
+                return sequence
+            sequence += 1
+        return None
+
+    def _whole_keyframe(self) -> int | None:
+        """Start of a whole keyframe behind a hole: it makes the hole moot."""
+        if not (self._losses or self._awaiting_keyframe):
+            return None
+        for sequence in sorted(self._packets):
+            packet = self._packets[sequence]
+            if not packet.keyframe:
+                continue
+            before = self._packets.get(sequence - 1)
+            is_first = packet.begins_frame or (before is not None and before.timestamp != packet.timestamp)
+            if is_first and self._frame_end(sequence) is not None:
+                return sequence
+        return None
+
+    def _forget_undecodable(self) -> None:
+        """Keeps only what may still become a keyframe: from a keyframe's first packet on, or, while none is
+        here, from the first hole, where it may be missing."""
+        starts = [s for s, packet in self._packets.items() if packet.keyframe and packet.begins_frame]
+        self._drop_below(min(starts or self._losses, default=self._highest + 1))
+
+    def _drop_below(self, sequence: int) -> None:
+        for old in sorted(s for s in self._packets if s < sequence):
+            packet = self._packets.pop(old)
+            if packet.data and packet.timestamp != self._last_dropped:
+                self._last_dropped = packet.timestamp
+                self.dropped += 1
+        for old in [s for s in self._losses if s < sequence]:
+            del self._losses[old]
+        self._next = sequence
+
+    @staticmethod
+    def _join(packets: list[MediaPacket]) -> EncodedFrame:
+        first = packets[0]
+        return EncodedFrame(
+            ssrc=first.ssrc,
+            timestamp=first.timestamp,
+            codec=first.codec,
+            keyframe=any(packet.keyframe for packet in packets),
+            data=b"".join(packet.data for packet in packets),
+            arrived=max(packet.arrived for packet in packets),
+        )

@@ -1,0 +1,288 @@
+"""The engine against a real Triton, as `mediaserver.models.local_triton` runs it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+import numpy as np
+import pytest
+import pytest_asyncio
+from tritonclient.grpc.aio import InferenceServerClient
+
+from inference.catalogue import find_models
+from inference.engines.contract import (
+    DeadlineMissed,
+    EngineError,
+    EngineOverloaded,
+    EngineUnavailable,
+    InFlight,
+    ModelFailed,
+    ModelNotLoaded,
+    Task,
+)
+from inference.engines.embedded import EmbeddedEngine
+from inference.engines.frame_memory import FrameMemory
+from inference.engines.triton import TritonEngine
+from mediaserver.models.local_triton import RunningTriton, free_ports, triton_server
+from tests.support.clips import picture
+from tests.support.triton_models import add_failing_model, write_tiny_repository
+from tests.support.waiting import eventually
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+FRAME = picture(0.0, (320, 240))[np.newaxis]
+SLOW_S = 0.3
+
+
+class Seen:
+    """What the engine told its observer."""
+
+    def __init__(self) -> None:
+        self.batches: list[tuple[Task, int]] = []
+        self.failures: list[type[EngineError]] = []
+        self.endpoints: dict[str, bool] = {}
+
+    def batch_done(self, task: Task, size: int, seconds: float) -> None:
+        assert 0 < seconds < 60
+        self.batches.append((task, size))
+
+    def batch_failed(self, task: Task, size: int, error: EngineError) -> None:
+        self.failures.append(type(error))
+
+    def endpoint_seen(self, endpoint: str, *, ready: bool) -> None:
+        self.endpoints[endpoint] = ready
+
+
+@contextlib.asynccontextmanager
+async def engine_at(
+    *urls: str, deadline_s: float = 5.0, ready: bool = True
+) -> AsyncIterator[tuple[TritonEngine, Seen]]:
+    seen = Seen()
+    engine = await TritonEngine.open(urls, deadline_s=deadline_s, observer=seen)
+    try:
+        if ready:
+            async with asyncio.timeout(20):
+                await engine.ready()
+        yield engine, seen
+    finally:
+        await engine.close()
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory, tiny_models: Path) -> Path:
+    """A real detector, a pose model that is slow however small its batch, an OCR detector that fails."""
+    directory = tmp_path_factory.mktemp("repository")
+    write_tiny_repository(directory, tiny_models, pose_seconds=SLOW_S)
+    add_failing_model(directory, tiny_models)
+    return directory
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def triton(triton_binary: Path, repository: Path) -> AsyncIterator[RunningTriton]:
+    async with triton_server(triton_binary, repository, free_ports()) as running:
+        yield running
+
+
+async def test_it_gives_what_the_embedded_engine_gives(triton: RunningTriton, tiny_models: Path) -> None:
+    frames = np.concatenate([picture(moment, (320, 240))[np.newaxis] for moment in (0.0, 0.7, 1.4)])
+    embedded = await EmbeddedEngine.open({Task.DETECT: find_models(tiny_models)[Task.DETECT]})
+    async with engine_at(triton.grpc) as (engine, _):
+        assert engine.models[Task.DETECT] == embedded.models[Task.DETECT]
+        heads = await engine.infer(Task.DETECT, frames)
+        np.testing.assert_allclose(heads, await embedded.infer(Task.DETECT, frames), atol=1e-3)
+    await embedded.close()
+
+
+async def shared_regions(triton: RunningTriton) -> int:
+    async with InferenceServerClient(triton.grpc) as client:
+        return len((await client.get_system_shared_memory_status()).regions)
+
+
+async def test_a_triton_on_this_machine_reads_frames_from_memory(triton: RunningTriton) -> None:
+    before = set(Path("/dev/shm").glob("mediaserver-*"))
+    async with engine_at(triton.grpc) as (engine, _):
+        assert await shared_regions(triton) == 1
+        assert set(Path("/dev/shm").glob("mediaserver-*")) <= before, "its name is not needed any more"
+        # All at once, each gets the answer to its own.
+        pictures = [picture(moment, (320, 240))[np.newaxis] for moment in (0.0, 0.7, 1.4, 2.1)]
+        alone = [await engine.infer(Task.DETECT, each) for each in pictures]
+        together = await asyncio.gather(*(engine.infer(Task.DETECT, each) for each in pictures * 4))
+        for number, head in enumerate(together):
+            np.testing.assert_allclose(head, alone[number % 4], atol=1e-4)
+        assert len({head.tobytes() for head in alone}) == len(pictures)
+    assert await shared_regions(triton) == 0
+
+
+async def test_a_triton_elsewhere_gets_frames_by_grpc(
+    triton: RunningTriton, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Unreachable(FrameMemory):
+        def __init__(self) -> None:
+            super().__init__()
+            self.unlink()
+
+    async with engine_at(triton.grpc) as (engine, _):
+        by_memory = await engine.infer(Task.DETECT, FRAME)
+    monkeypatch.setattr("inference.engines.triton.FrameMemory", Unreachable)
+    async with engine_at(triton.grpc) as (engine, _):
+        assert engine.trouble is None
+        assert await shared_regions(triton) == 0
+        np.testing.assert_allclose(await engine.infer(Task.DETECT, FRAME), by_memory, atol=1e-4)
+
+
+async def test_requests_that_come_together_make_one_batch(triton: RunningTriton) -> None:
+    async with engine_at(triton.grpc) as (engine, seen):
+        await eventually(lambda: seen.endpoints.get(triton.grpc))
+        await asyncio.sleep(1)  # until the watch has taken its first count
+        await asyncio.gather(*(engine.infer(Task.POSE, FRAME) for _ in range(8)))
+        await eventually(lambda: sum(size for _, size in seen.batches) >= 8)
+        assert max(size for _, size in seen.batches) >= 3
+        assert {task for task, _ in seen.batches} == {Task.POSE}
+
+
+async def test_one_model_that_fails_leaves_the_others(triton: RunningTriton) -> None:
+    async with engine_at(triton.grpc) as (engine, seen):
+        with pytest.raises(ModelFailed, match="out of order"):
+            await engine.infer(Task.OCR_DET, np.zeros((1, 64, 64, 3), np.uint8))
+        assert len(await engine.infer(Task.DETECT, FRAME)) == 1
+        assert seen.failures == [ModelFailed]
+        assert engine.trouble is None
+
+
+async def test_a_model_that_is_not_there_is_named(triton: RunningTriton) -> None:
+    async with engine_at(triton.grpc) as (engine, _):
+        assert Task.OCR_REC not in engine.models
+        with pytest.raises(ModelNotLoaded, match="ocr_rec"):
+            await engine.infer(Task.OCR_REC, np.zeros((1, 48, 64, 3), np.uint8))
+
+
+async def test_no_request_waits_past_its_deadline(triton: RunningTriton) -> None:
+    async with engine_at(triton.grpc, deadline_s=SLOW_S / 3) as (engine, seen):
+        began = time.monotonic()
+        answers = await asyncio.gather(
+            *(engine.infer(Task.POSE, FRAME) for _ in range(6)), return_exceptions=True
+        )
+        assert {type(answer) for answer in answers} == {DeadlineMissed}
+        assert time.monotonic() - began < 2.0
+        assert seen.failures == [DeadlineMissed] * 6
+
+
+async def test_more_requests_than_can_be_under_way_are_turned_away(triton: RunningTriton) -> None:
+    async with engine_at(triton.grpc, deadline_s=30) as (engine, _):
+        answers = await asyncio.gather(
+            *(engine.infer(Task.POSE, FRAME) for _ in range(70)), return_exceptions=True
+        )
+        refused = [answer for answer in answers if isinstance(answer, EngineOverloaded)]
+        assert len(refused) >= 6
+        assert all(isinstance(answer, np.ndarray | EngineOverloaded) for answer in answers)
+        assert len(await engine.infer(Task.POSE, FRAME)) == 1
+
+
+async def test_cancelling_reaches_triton(triton: RunningTriton) -> None:
+    async with engine_at(triton.grpc) as (engine, _):
+        before = await cancelled_in(triton)
+        # The first occupies the model; the others wait in Triton's queue when they are cancelled.
+        first = asyncio.create_task(engine.infer(Task.POSE, FRAME))
+        await asyncio.sleep(SLOW_S / 3)
+        others = [asyncio.create_task(engine.infer(Task.POSE, FRAME)) for _ in range(4)]
+        await asyncio.sleep(SLOW_S / 6)
+        for task in others:
+            task.cancel()
+        assert len(await first) == 1
+        deadline = time.monotonic() + 10
+        while await cancelled_in(triton) - before < len(others):
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.1)
+
+
+async def cancelled_in(triton: RunningTriton) -> float:
+    async with aiohttp.ClientSession() as http, http.get(triton.metrics_url) as response:
+        lines = (await response.text()).splitlines()
+    wanted = 'nv_inference_request_failure{model="pose",reason="CANCELED"'
+    return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(wanted))
+
+
+async def test_a_slow_model_is_given_few_frames_however_it_likes_batches(triton: RunningTriton) -> None:
+    async with engine_at(triton.grpc) as (engine, seen):
+        await eventually(lambda: seen.endpoints.get(triton.grpc))
+        await asyncio.sleep(1)
+        await engine.infer(Task.POSE, FRAME)
+        await eventually(lambda: seen.batches)
+        assert engine.in_flight == InFlight(4, 1)
+
+
+@pytest.mark.parametrize("prefers_batches", [False, True])
+async def test_a_fast_model_is_given_many_frames_where_it_prefers_batches(
+    triton_binary: Path,
+    tiny_models: Path,
+    tmp_path: Path,
+    prefers_batches: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    write_tiny_repository(tmp_path, tiny_models, pose_seconds=0.005 if prefers_batches else None)
+    async with (
+        triton_server(triton_binary, tmp_path, free_ports()) as running,
+        engine_at(running.grpc) as (engine, seen),
+    ):
+        while (Task.POSE, 1) not in seen.batches:
+            await engine.infer(Task.POSE, FRAME)
+            await asyncio.sleep(0.05)
+        assert engine.in_flight == (InFlight(32, 2) if prefers_batches else InFlight(4, 1))
+        monkeypatch.setattr("inference.engines.triton._RUN_COUNTS_S", 0.0)
+        assert engine.in_flight == InFlight(4, 1), "a run of long ago says nothing"
+
+
+async def test_a_triton_that_is_not_there_is_a_trouble_and_no_end() -> None:
+    nobody = f"127.0.0.1:{free_ports().grpc}"
+    async with engine_at(nobody, deadline_s=1.0, ready=False) as (engine, seen):
+        await eventually(lambda: seen.endpoints.get(nobody) is False)
+        assert nobody in (engine.trouble or "")
+        with pytest.raises((EngineUnavailable, DeadlineMissed)):
+            await engine.infer(Task.DETECT, FRAME)
+
+
+async def test_the_other_triton_takes_over(triton: RunningTriton) -> None:
+    nobody = f"127.0.0.1:{free_ports().grpc}"
+    async with engine_at(nobody, triton.grpc) as (engine, seen):
+        for _ in range(4):
+            await engine.infer(Task.DETECT, FRAME)
+        await eventually(lambda: seen.endpoints == {nobody: False, triton.grpc: True})
+        assert engine.trouble is None
+
+
+async def test_results_resume_when_a_killed_triton_is_back(triton_binary: Path, repository: Path) -> None:
+    ports = free_ports()
+    async with contextlib.AsyncExitStack() as stack:
+        triton = await stack.enter_async_context(triton_server(triton_binary, repository, ports))
+        engine, _ = await stack.enter_async_context(engine_at(triton.grpc))
+        os.killpg(triton.process.pid, signal.SIGKILL)
+        await eventually(lambda: engine.trouble)
+        with pytest.raises(EngineUnavailable):
+            await engine.infer(Task.DETECT, FRAME)
+        await stack.enter_async_context(triton_server(triton_binary, repository, ports))
+        await eventually(lambda: engine.trouble is None)
+        assert len(await engine.infer(Task.DETECT, FRAME)) == 1
+        assert await shared_regions(triton) == 1
+
+
+async def test_closing_ends_what_is_under_way_with_an_error_of_ours(triton: RunningTriton) -> None:
+    async with engine_at(triton.grpc) as (engine, _):
+        waiting = asyncio.create_task(engine.infer(Task.POSE, FRAME))
+        await asyncio.sleep(SLOW_S / 3)
+        await engine.close()
+        with pytest.raises(EngineUnavailable):
+            await waiting
+
+
+async def test_a_closed_engine_says_so_and_can_be_closed_again(triton: RunningTriton) -> None:
+    async with engine_at(triton.grpc) as (engine, _):
+        await engine.close()
+        with pytest.raises(EngineUnavailable, match="closed"):
+            await engine.infer(Task.DETECT, FRAME)

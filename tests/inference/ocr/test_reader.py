@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from inference.catalogue import find_models
+from inference.engines.contract import Engine, HeadLayout, ModelInfo, ModelNotLoaded, Task
+from inference.engines.embedded import EmbeddedEngine
+from inference.ocr.reader import decode_ctc, read_text
+from inference.types import Floats, Image
+from tests.support.frames import canvas_of, frames
+
+READER = ModelInfo(Task.OCR_REC, "reader", ("", "a", "b", "c"), None, None)
+
+
+@pytest.fixture
+def executor() -> Iterator[Executor]:
+    with ThreadPoolExecutor(1, "ocr") as executor:
+        yield executor
+
+
+@pytest.fixture
+async def ocr_engine(models_dir: Path) -> AsyncIterator[Engine]:
+    files = find_models(models_dir)
+    if Task.OCR_REC not in files:
+        pytest.skip("the package rapidocr, which carries the OCR models, is not installed")
+    engine = await EmbeddedEngine.open({task: files[task] for task in (Task.OCR_DET, Task.OCR_REC)})
+    yield engine
+    await engine.close()
+
+
+def one_hot(*classes: int, probability: float = 0.9) -> Floats:
+    """One line whose steps have these best classes."""
+    steps = np.full((1, len(classes), len(READER.labels)), 0.01, np.float32)
+    steps[0, np.arange(len(classes)), classes] = probability
+    return steps
+
+
+@pytest.mark.parametrize(
+    ("classes", "text"),
+    [
+        ((1, 2, 3), "abc"),
+        ((1, 1, 2, 2, 2), "ab"),
+        ((1, 0, 1), "aa"),
+        ((0, 0, 3, 0, 0), "c"),
+    ],
+)
+def test_ctc_merges_repeats_and_drops_blanks(classes: tuple[int, ...], text: str) -> None:
+    assert decode_ctc(one_hot(*classes), READER) == [(text, pytest.approx(0.9))]
+
+
+def test_ctc_of_blanks_only_is_an_empty_text_with_score_0() -> None:
+    assert decode_ctc(one_hot(0, 0, 0), READER) == [("", 0.0)]
+
+
+def test_ctc_score_is_the_mean_over_characters_not_over_blanks() -> None:
+    steps = np.concatenate((one_hot(1, probability=0.6), one_hot(0, probability=0.99), one_hot(2)), axis=1)
+    assert decode_ctc(steps, READER) == [("ab", pytest.approx(0.75))]
+
+
+def test_the_best_classes_alone_are_enough() -> None:
+    steps = np.array([[(1, 0.6), (1, 0.5), (0, 0.99), (2, 0.9)]], np.float32)
+    best_only = replace(READER, layout=HeadLayout.CTC_BEST)
+    assert decode_ctc(steps, best_only) == [("ab", pytest.approx(0.75))]
+
+
+# --- with the real models -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", ["640x480", "320x240"])
+async def test_reads_every_sign_of_the_clip_and_nothing_else(
+    ocr_engine: Engine, executor: Executor, media_dir: Path, size: str
+) -> None:
+    signs = json.loads((media_dir / "text.json").read_text())["signs"]
+    read = set()
+    for time_s, picture in frames(media_dir / "text.mp4", every=45):
+        frame = picture if size == "640x480" else canvas_of(picture)
+        texts = await read_text(ocr_engine, frame, executor)
+        shown = {sign["text"] for sign in signs if sign["start_s"] <= time_s < sign["end_s"]}
+        assert {text.text for text in texts} == shown, f"at {time_s:.2f} s"
+        read |= shown
+    assert read == {sign["text"] for sign in signs}
+
+
+async def test_the_quad_lies_on_the_sign(ocr_engine: Engine, executor: Executor, media_dir: Path) -> None:
+    truth = json.loads((media_dir / "text.json").read_text())["signs"][0]
+    (text,) = await read_text(ocr_engine, sign_frame(media_dir), executor)
+
+    x, y, width, height = truth["boxes"]["30"]
+    corners = [(x, y), (x + width, y), (x + width, y + height), (x, y + height)]
+    # Ground truth hugs the glyphs; a quad may stand off by half their height.
+    assert np.array(text.quad) * (640, 480) == pytest.approx(np.array(corners), abs=height / 2)
+    assert text.score > 0.9
+
+
+@pytest.mark.parametrize("degrees", [-90, -20, 20])
+async def test_turned_text_is_read_and_its_quad_starts_at_its_own_top_left(
+    ocr_engine: Engine, executor: Executor, media_dir: Path, degrees: int
+) -> None:
+    turn = cv2.getRotationMatrix2D((320, 240), degrees, 0.7)
+    frame = np.asarray(cv2.warpAffine(sign_frame(media_dir), turn, (640, 480)), np.uint8)
+
+    (text,) = await read_text(ocr_engine, frame, executor)
+
+    assert text.text == "PLATFORM 9 EXIT"
+    expected = turn @ (54, 54, 1)
+    assert np.array(text.quad[0]) * (640, 480) == pytest.approx(expected, abs=15)
+
+
+@pytest.mark.parametrize("shape", [(240, 320, 3), (16, 16, 3), (20, 2000, 3)])
+async def test_a_frame_without_text_gives_none(
+    ocr_engine: Engine, executor: Executor, shape: tuple[int, ...]
+) -> None:
+    assert await read_text(ocr_engine, np.full(shape, 120, np.uint8), executor) == ()
+
+
+async def test_more_lines_than_fit_one_batch_are_read_in_order(
+    ocr_engine: Engine, executor: Executor
+) -> None:
+    words = [f"line {'x' * (number % 3)} {number}" for number in range(11, 22)]
+    page = np.full((480, 640, 3), 255, np.uint8)
+    for row, word in enumerate(words):
+        cv2.putText(page, word, (30, 36 + 42 * row), cv2.FONT_HERSHEY_SIMPLEX, 0.9, (0, 0, 0), 2)
+
+    texts = await read_text(ocr_engine, page, executor)
+
+    assert [text.text.split()[-1] for text in texts] == [word.split()[-1] for word in words]
+
+
+async def test_an_engine_without_ocr_models_says_so(executor: Executor) -> None:
+    engine = await EmbeddedEngine.open({})
+    with pytest.raises(ModelNotLoaded):
+        await read_text(engine, np.zeros((240, 320, 3), np.uint8), executor)
+    await engine.close()
+
+
+def sign_frame(media_dir: Path) -> Image:
+    """Second 1 of the clip: one sign alone."""
+    return next(picture for time_s, picture in frames(media_dir / "text.mp4") if time_s >= 1.0)

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from mediaserver.client.annotate import draw, write_annotated
+from signaling.messages import FrameInfo, Result, WireDetection, WirePose, WireText
+
+QUAD = ((0.1, 0.8), (0.4, 0.8), (0.4, 0.9), (0.1, 0.9))
+
+
+def result(
+    detections: list[WireDetection] | None = None,
+    poses: list[WirePose] | None = None,
+    texts: list[WireText] | None = None,
+) -> Result:
+    return Result(1, FrameInfo(None, 0.0, None, 640, 480), detections, poses, texts, None, {}, {})
+
+
+def changed(picture: np.ndarray) -> np.ndarray:
+    """Rows and columns, normalised, of the pixels that are not black: [n, 2]."""
+    return np.argwhere(picture.any(axis=2)) / picture.shape[:2]
+
+
+def test_a_box_is_drawn_where_it_is() -> None:
+    picture = np.zeros((480, 640, 3), np.uint8)
+    draw(picture, result([WireDetection(1, "cup", 0.9, (0.25, 0.5, 0.5, 0.25), (0.1, 0.0))]), ())
+    rows, columns = changed(picture).T
+    assert columns.min() == pytest.approx(0.25, abs=0.01)
+    assert columns.max() == pytest.approx(0.75, abs=0.01)
+    assert rows.max() == pytest.approx(0.75, abs=0.01)
+
+
+def test_weak_keypoints_are_left_out() -> None:
+    picture = np.zeros((480, 640, 3), np.uint8)
+    keypoints = [(0.5, 0.5, 0.9)] + [(0.9, 0.9, 0.1)] * 16
+    draw(picture, result(poses=[WirePose(1, 0.9, (0.4, 0.4, 0.2, 0.2), keypoints)]), ())
+    assert np.abs(changed(picture) - 0.5).max() < 0.02
+
+
+def test_what_lies_outside_the_picture_does_no_harm() -> None:
+    picture = np.zeros((48, 64, 3), np.uint8)
+    keypoints = [(-3.0, 7.0, 0.9)] * 17
+    draw(picture, result([WireDetection(9, "x" * 64, 1.0, (0.9, 0.0, 0.5, 2.0), None)]), ())
+    draw(picture, result(poses=[WirePose(9, 0.9, (0.0, 0.0, 1.0, 1.0), keypoints)]), ())
+    draw(picture, result(), [WireText("ß→漢", 1.0, ((-1.0, -1.0), (2.0, -1.0), (2.0, 2.0), (-1.0, 2.0)))])
+
+
+def test_each_frame_shows_the_result_of_its_moment_and_texts_stay_a_while(clip: Path, tmp_path: Path) -> None:
+    out = tmp_path / "annotated.mp4"
+    shown: list[float] = []
+    box = [WireDetection(1, "thing", 0.9, (0.02, 0.3, 0.1, 0.4), None)]
+    moments = [
+        (0.5, result(box, texts=[WireText("EXIT", 0.9, QUAD)])),
+        (1.0, result([])),
+        (1.5, result(texts=[])),
+    ]
+    write_annotated(clip, out, moments, shown.append)
+    assert shown == sorted(shown)
+    with av.open(str(out)) as video, av.open(str(clip)) as original:
+        pairs = zip(video.decode(video=0), original.decode(video=0), strict=False)
+        marks = [
+            (frame.time, *_marks(frame.to_ndarray(format="rgb24"), source.to_ndarray(format="rgb24")))
+            for frame, source in pairs
+        ]
+    assert marks[-1][0] == pytest.approx(1.5, abs=0.04)
+    for time_s, has_box, has_text in marks:
+        assert has_box == (0.5 <= time_s < 0.999), time_s
+        assert has_text == (0.5 <= time_s < 1.499), time_s
+
+
+def _marks(picture: np.ndarray, source: np.ndarray) -> tuple[bool, bool]:
+    """Whether there is something drawn on the box's left side and on the text's lower side."""
+    difference = np.abs(picture.astype(int) - source).max(axis=2)
+    return difference[200:300, 10:16].max() > 60, difference[428:436, 80:240].max() > 60

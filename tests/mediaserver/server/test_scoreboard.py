@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from mediaserver.server import scoreboard
+from mediaserver.server.scoreboard import Scoreboard
+
+
+@pytest.fixture
+def board() -> Iterator[Scoreboard]:
+    with scoreboard.shared(2) as made:
+        yield made
+
+
+def in_another_process(work: Callable[[], object]) -> int:
+    """Runs ``work`` in a fork of this process and returns 1 where it returned something true."""
+    pid = os.fork()
+    if pid == 0:
+        status = 9
+        try:
+            status = int(bool(work()))
+        finally:
+            os._exit(status)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def test_what_one_worker_counts_all_workers_see(board: Scoreboard) -> None:
+    first, second = board.rows
+    assert in_another_process(first.begin_session) == 1
+    assert board.sessions == 1
+    assert second.begin_session()
+    assert in_another_process(lambda: board.sessions == 2) == 1
+    second.end_session()
+    assert board.sessions == 1
+    first.clear()
+    assert board.sessions == 0
+
+
+def test_the_limit_of_connections_is_for_all_together(board: Scoreboard) -> None:
+    first, second = board.rows
+    assert first.open_connection(limit=2)
+    assert in_another_process(lambda: second.open_connection(limit=2)) == 1
+    assert not first.open_connection(limit=2)
+    second.close_connection()
+    assert first.open_connection(limit=2)
+    assert first.connections == 2
+
+
+def test_a_pause_holds_in_all_workers_and_only_while_no_session_lives_if_asked(board: Scoreboard) -> None:
+    first, second = board.rows
+    assert second.begin_session()
+    assert not first.pause(60, if_idle=True)
+    assert first.pause_left_s <= 0
+    second.end_session()
+    assert in_another_process(lambda: first.pause(60, if_idle=True)) == 1
+    assert 59 < second.pause_left_s <= 60
+    assert not second.begin_session()
+    assert board.sessions == 0
+    assert second.pause(0, if_idle=False)
+    assert first.begin_session()
+
+
+def test_question_and_act_are_one_step(board: Scoreboard) -> None:
+    """Hundreds of races: either a session began or the pause did, never both and never neither."""
+    first, second = board.rows
+    gate_read, gate_write = os.pipe()
+    for _ in range(200):
+        pid = os.fork()
+        if pid == 0:
+            os.read(gate_read, 1)
+            os._exit(int(second.begin_session()))
+        os.write(gate_write, b"x")
+        paused = first.pause(60, if_idle=True)
+        began = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 1
+        assert paused != began
+        assert board.sessions == int(began)
+        second.clear()
+        first.pause(0, if_idle=False)
+    os.close(gate_read)
+    os.close(gate_write)
+
+
+def test_a_worker_that_dies_with_the_lock_does_not_keep_it(board: Scoreboard) -> None:
+    pid = os.fork()
+    if pid == 0:
+        with board.lock():
+            board.rows[1].beat()
+            signal.pause()
+    before = board.rows[1].silent_s(time.monotonic())
+    while board.rows[1].silent_s(time.monotonic()) >= before:
+        time.sleep(0.001)
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    assert board.rows[0].begin_session()
+
+
+def test_the_first_listens_early_but_not_where_another_serves(board: Scoreboard) -> None:
+    first, second = board.rows
+    assert (first.opens_early, second.opens_early) == (True, False)
+    second.ready = True
+    assert not first.opens_early
+    assert board.workers_ready == 1
+    assert scoreboard.alone().rows[0].opens_early
+
+
+def test_silence_is_the_time_since_the_last_beat() -> None:
+    row = scoreboard.alone().rows[0]
+    row.beat()
+    now = time.monotonic()
+    assert row.silent_s(now + 5) == pytest.approx(5, abs=0.5)

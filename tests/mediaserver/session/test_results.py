@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+
+import pytest
+
+from inference.types import Detection, FrameIdentity, Motion, PipelineResult, Pose, Text
+from mediaserver.session.results import ResultSender, package
+from signaling.messages import Result, ResultChannel, encode
+
+IDENTITY = FrameIdentity(2712345678, 4033.333, 1795441737965.625, 640, 480)
+PERSON = (0.123456, 0.2, 0.3, 0.5)
+
+
+def found(people: int = 1) -> PipelineResult:
+    return PipelineResult(
+        detections=tuple(Detection("person", 0.91234, PERSON, each, (0.02, 0.0)) for each in range(people)),
+        poses=tuple(Pose(0.88, PERSON, ((0.22222, 0.33333, 0.98765),) * 17, each) for each in range(people)),
+        texts=(Text("EXIT", 0.97, ((0.1, 0.1), (0.3, 0.1), (0.3, 0.2), (0.1, 0.2))),),
+        motion=Motion(0.01, 0.0, 0.01),
+        timing_ms={},
+        failures={},
+    )
+
+
+def result(people: int = 1) -> Result:
+    return package(12, IDENTITY, found(people), {"wait": 1.234}, {"sink": 41})
+
+
+def test_numbers_are_rounded_to_less_than_a_pixel() -> None:
+    sent = json.loads(encode(result()))
+    assert sent["detections"][0]["box"] == [0.1235, 0.2, 0.3, 0.5]
+    assert sent["poses"][0]["keypoints"][0] == [0.2222, 0.3333, 0.99]
+    assert sent["frame"]["pts_ms"] == 4033.3
+    assert sent["timing_ms"] == {"wait": 1.23}
+
+
+def test_absent_stages_stay_absent() -> None:
+    nothing = PipelineResult(None, None, None, None, {}, {})
+    sent = package(1, IDENTITY, nothing, {}, {})
+    assert (sent.detections, sent.poses, sent.texts, sent.motion) == (None, None, None, None)
+
+
+def test_a_person_with_a_skeleton_fits_into_one_datagram() -> None:
+    assert len(encode(result(people=1))) < 1100
+
+
+@dataclass
+class Channel:
+    """What `ResultSender` uses of an RTCDataChannel."""
+
+    readyState: str = "open"
+    bufferedAmount: int = 0
+    sent: list[str] = field(default_factory=list)
+
+    def send(self, text: str) -> None:
+        self.sent.append(text)
+
+
+@dataclass
+class Socket:
+    """What `ResultSender` uses of a SignalingSocket."""
+
+    ready: bool = True
+    sent: list[str] = field(default_factory=list)
+
+    async def send_if_ready(self, text: str) -> bool:
+        if self.ready:
+            self.sent.append(text)
+        return self.ready
+
+
+@pytest.mark.parametrize(
+    ("wanted", "channel", "ready", "expected"),
+    [
+        (ResultChannel.DATACHANNEL, Channel(), True, ResultChannel.DATACHANNEL),
+        (ResultChannel.DATACHANNEL, None, True, ResultChannel.WEBSOCKET),
+        (ResultChannel.DATACHANNEL, Channel(readyState="connecting"), True, ResultChannel.WEBSOCKET),
+        (ResultChannel.DATACHANNEL, Channel(bufferedAmount=10**6), True, None),
+        (ResultChannel.WEBSOCKET, Channel(), True, ResultChannel.WEBSOCKET),
+        (ResultChannel.WEBSOCKET, None, False, None),
+    ],
+)
+async def test_results_take_the_channel_that_is_wanted_and_open_or_are_dropped(
+    wanted: ResultChannel, channel: Channel | None, ready: bool, expected: ResultChannel | None
+) -> None:
+    socket = Socket(ready)
+    sender = ResultSender(socket, wanted)  # type: ignore[arg-type]
+    sender.use(channel)  # type: ignore[arg-type]
+    assert await sender.send(result()) is expected
+    assert len(socket.sent) == (expected is ResultChannel.WEBSOCKET)

@@ -1,0 +1,62 @@
+"""A real server on a free port of this machine, inside the test's own event loop."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import msgspec
+
+from inference.engines.contract import Engine
+from mediaserver.server import scoreboard
+from mediaserver.server.core import MediaServer
+from mediaserver.server.run import engine_loader, listening
+from mediaserver.settings.model import Settings
+from mediaserver.telemetry.metrics import Metrics
+from tests.support.server_address import ServerAddress
+from tests.support.waiting import eventually
+
+
+@dataclass(frozen=True, slots=True)
+class LiveServer(ServerAddress):
+    server: MediaServer
+    http_url: str
+
+    def metric(self, name: str, **labels: str) -> float:
+        return self.server.metrics.registry.get_sample_value(f"mediaserver_{name}", labels) or 0.0
+
+    def ended(self, reason: str) -> float:
+        return self.metric("sessions_ended_total", reason=reason)
+
+
+@contextlib.asynccontextmanager
+async def live_server(
+    models: Path,
+    wrap: Callable[[Engine], Engine] = lambda engine: engine,
+    *,
+    wait_ready: bool = True,
+    **settings: Any,
+) -> AsyncIterator[LiveServer]:
+    """Ready when entered. ``wrap`` may put something around the engine; ``settings`` as in `Settings`."""
+    used = msgspec.structs.replace(Settings(port=0, models=models), **settings)
+    load = engine_loader(used)
+
+    async def load_engine(metrics: Metrics) -> Engine:
+        return wrap(await load(metrics))
+
+    server = MediaServer(used, load_engine, Metrics(), scoreboard.alone().rows[0])
+    async with server.running(), listening(server) as (url, _):
+        if wait_ready:
+            await eventually(lambda: server.refusal() is None, 30)
+        yield LiveServer(server, url)
+
+
+@contextlib.asynccontextmanager
+async def raw_socket(live: LiveServer) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+    """A WebSocket to the server, without our client around it."""
+    async with aiohttp.ClientSession() as http, http.ws_connect(live.socket_url) as socket:
+        yield socket

@@ -1,0 +1,228 @@
+"""Small real networks, so that everything runs without any downloaded weights.
+
+They find blobs of saturated colour and give each a box that is exact to the pixel: the detector finds
+``red`` and ``blue``, the pose model takes a green blob for a person. The picture is cut into cells of
+16 × 16 pixels; a cell's score says how much of it has the colour, and its box spans all of that colour in
+a window of 11 × 11 cells around it. So every cell of a blob of up to 80 pixels gives the same box, as the
+neighbours in a trained network do, and non-maximum suppression has real work. Blobs of one colour that
+are closer together than that are taken for one.
+
+The heads come in each layout of `inference.engines.contract.HeadLayout`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import ModelProto, numpy_helper, parser
+from onnx.helper import set_model_props
+
+from inference.engines.contract import HeadLayout
+
+WIDTH, HEIGHT = 320, 256
+LABELS = ("red", "blue")
+DETECTOR, POSE_MODEL = "colour_blobs", "colour_blobs_pose"
+
+KEYPOINTS = np.array(
+    [
+        *((0.50, 0.14), (0.55, 0.12), (0.45, 0.12), (0.62, 0.13), (0.38, 0.13)),  # nose, eyes, ears
+        *((0.68, 0.29), (0.32, 0.29), (0.84, 0.21), (0.18, 0.42), (0.92, 0.06), (0.08, 0.55)),  # arms
+        *((0.60, 0.57), (0.40, 0.57), (0.63, 0.76), (0.36, 0.76), (0.66, 0.95), (0.33, 0.95)),  # legs
+    ],
+    np.float32,
+)
+"""[17, 2]: where each keypoint lies in the box of its person, who waves; x and y in 0..1."""
+
+_STRIDE = 16
+_COLUMNS, _ROWS = WIDTH // _STRIDE, HEIGHT // _STRIDE
+_CELLS = _COLUMNS * _ROWS
+_COLOURS = {"red": (1, -1, -1), "green": (-1, 1, -1), "blue": (-1, -1, 1)}
+_GAIN = 1.6
+"""A red of (220, 30, 30) gets a strength of 1; what is below half of that is no red."""
+
+# C colours. edges holds, for each pixel of a colour, its distances from the picture's four sides: the
+# greatest ones of a window are the sides of the box.
+_BACKBONE = """
+    colour = Conv(images, weights)
+    strength = Clip(colour, zero, one)
+    coloured = Greater(strength, half)
+    mask = Cast<to = 1>(coloured)
+    seen = Mul(mask, strength)
+    pooled = AveragePool<kernel_shape = [16, 16], strides = [16, 16]>(seen)
+    scores = Reshape(pooled, shape_scores)
+    mask5 = Unsqueeze(mask, axis_two)
+    edges5 = Mul(mask5, distances)
+    edges = Reshape(edges5, shape_edges)
+    cell_edges = MaxPool<kernel_shape = [16, 16], strides = [16, 16]>(edges)
+    window_edges = MaxPool<kernel_shape = [11, 11], strides = [1, 1], pads = [5, 5, 5, 5]>(cell_edges)
+    colour_edges = Reshape(window_edges, shape_colour_edges)
+    best = ReduceMax<keepdims = 1>(scores, axis_one)
+    is_best = Equal(scores, best)
+    chosen = Cast<to = 1>(is_best)
+    chosen4 = Unsqueeze(chosen, axis_two)
+    chosen_edges = Mul(colour_edges, chosen4)
+    cell_box = ReduceMax<keepdims = 0>(chosen_edges, axis_one)
+    right, from_right, bottom, from_bottom = Split<axis = 1, num_outputs = 4>(cell_box)
+    left = Sub(width, from_right)
+    top = Sub(height, from_bottom)
+    w0 = Sub(right, left)
+    h0 = Sub(bottom, top)
+    w = Relu(w0)
+    h = Relu(h0)
+    x0 = Mul(w, half)
+    y0 = Mul(h, half)
+    cx = Add(left, x0)
+    cy = Add(top, y0)
+"""
+
+_KEYPOINTS = """
+    offset_x = Mul(w, keypoint_x)
+    offset_y = Mul(h, keypoint_y)
+    kx0 = Add(left, offset_x)
+    ky0 = Add(top, offset_y)
+    kx = Unsqueeze(kx0, axis_two)
+    ky = Unsqueeze(ky0, axis_two)
+    ones = Mul(keypoint_x, zero)
+    visible0 = Add(best, ones)
+    visible = Unsqueeze(visible0, axis_two)
+    triples = Concat<axis = 2>(kx, ky, visible)
+    keypoints = Reshape(triples, shape_keypoints)
+"""
+
+_ULTRALYTICS = "head = Concat<axis = 1>(cx, cy, w, h, scores)"
+_ULTRALYTICS_POSE = "head = Concat<axis = 1>(cx, cy, w, h, best, keypoints)"
+
+# One row for each colour: its best cell. For a person the keypoints follow.
+_BEST_CELLS = """
+    best_scores, best_cells = TopK<axis = 2>(scores, one_cell)
+    score_row = Transpose<perm = [0, 2, 1]>(best_scores)
+    cell_row = Transpose<perm = [0, 2, 1]>(best_cells)
+    zero_row = Mul(score_row, zero)
+    class_row = Add(zero_row, classes)
+    corners = Concat<axis = 1>(left, top, right, bottom)
+    corner_cells = Expand(cell_row, four_rows)
+    best_corners = GatherElements<axis = 2>(corners, corner_cells)
+"""
+_END_TO_END = (
+    _BEST_CELLS
+    + """
+    columns = Concat<axis = 1>(best_corners, score_row, class_row)
+    head = Transpose<perm = [0, 2, 1]>(columns)
+"""
+)
+_END_TO_END_POSE = (
+    _BEST_CELLS
+    + """
+    keypoint_cells = Expand(cell_row, keypoint_rows)
+    best_keypoints = GatherElements<axis = 2>(keypoints, keypoint_cells)
+    columns = Concat<axis = 1>(best_corners, score_row, class_row, best_keypoints)
+    head = Transpose<perm = [0, 2, 1]>(columns)
+"""
+)
+
+# Only the middle one of the three scales ever has an object.
+_YOLOX = """
+    w1 = Max(w, one)
+    h1 = Max(h, one)
+    cells_x = Div(cx, stride)
+    cells_y = Div(cy, stride)
+    cells_w = Div(w1, stride)
+    cells_h = Div(h1, stride)
+    dx = Sub(cells_x, grid_x)
+    dy = Sub(cells_y, grid_y)
+    log_w = Log(cells_w)
+    log_h = Log(cells_h)
+    zeros = Mul(w, zero)
+    objectness = Add(zeros, one)
+    columns = Concat<axis = 1>(dx, dy, log_w, log_h, objectness, scores)
+    scale = Transpose<perm = [0, 2, 1]>(columns)
+    head = Pad(scale, other_scales)
+"""
+
+
+def tiny_detector(layout: HeadLayout = HeadLayout.ULTRALYTICS_DETECT, batch: int | None = None) -> ModelProto:
+    """Finds red and blue; ``batch`` None takes any number of pictures. The YOLOX variant has no metadata."""
+    nodes, rows, columns = {
+        HeadLayout.ULTRALYTICS_DETECT: (_ULTRALYTICS, 4 + 2, _CELLS),
+        HeadLayout.END_TO_END: (_END_TO_END, 2, 6),
+        HeadLayout.YOLOX: (_YOLOX, _CELLS * 4 + _CELLS + _CELLS // 4, 5 + 2),
+    }[layout]
+    yolox = layout is HeadLayout.YOLOX
+    model = _network(_BACKBONE + nodes, (batch, rows, columns), LABELS, bgr=yolox)
+    if not yolox:
+        set_model_props(model, {"task": "detect", "names": str(dict(enumerate(LABELS)))})
+    return model
+
+
+def tiny_pose(layout: HeadLayout = HeadLayout.ULTRALYTICS_POSE, batch: int | None = None) -> ModelProto:
+    """Takes a green blob for a person with `KEYPOINTS`."""
+    nodes, rows, columns = {
+        HeadLayout.ULTRALYTICS_POSE: (_ULTRALYTICS_POSE, 56, _CELLS),
+        HeadLayout.END_TO_END: (_END_TO_END_POSE, 1, 57),
+    }[layout]
+    model = _network(_BACKBONE + _KEYPOINTS + nodes, (batch, rows, columns), ("green",), bgr=False)
+    set_model_props(model, {"task": "pose", "names": "{0: 'person'}", "kpt_shape": "[17, 3]"})
+    return model
+
+
+def write_tiny_models(directory: Path) -> Path:
+    """Writes one detector and one pose model, which `inference.catalogue` finds; returns ``directory``."""
+    onnx.save(tiny_detector(), directory / f"{DETECTOR}.onnx")
+    onnx.save(tiny_pose(), directory / f"{POSE_MODEL}.onnx")
+    return directory
+
+
+def _network(
+    nodes: str, output: tuple[int | None, int, int], colours: tuple[str, ...], *, bgr: bool
+) -> ModelProto:
+    batch = "N" if output[0] is None else str(output[0])
+    model = parser.parse_model(
+        f"""<ir_version: 9, opset_import: ["" : 18]>
+        colour_blobs (float[{batch}, 3, {HEIGHT}, {WIDTH}] images)
+            => (float[{batch}, {output[1]}, {output[2]}] head) {{ {nodes} }}"""
+    )
+    for name, value in _constants(colours, bgr=bgr).items():
+        if f"{name})" in nodes or f"{name}," in nodes:
+            model.graph.initializer.append(numpy_helper.from_array(value, name))
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+def _constants(colours: tuple[str, ...], *, bgr: bool) -> dict[str, np.ndarray]:
+    count = len(colours)
+    weights = np.array([_COLOURS[colour] for colour in colours], np.float32) * _GAIN
+    if bgr:
+        weights = weights[:, ::-1] / 255
+    x, y = np.meshgrid(np.arange(WIDTH), np.arange(HEIGHT))
+    column, row = np.meshgrid(np.arange(_COLUMNS), np.arange(_ROWS))
+    floats = {
+        "weights": weights[:, :, np.newaxis, np.newaxis],
+        "distances": np.stack((x + 1, WIDTH - x, y + 1, HEIGHT - y)),
+        "zero": 0.0,
+        "half": 0.5,
+        "one": 1.0,
+        "width": WIDTH,
+        "height": HEIGHT,
+        "stride": _STRIDE,
+        "classes": np.arange(count)[np.newaxis, np.newaxis],
+        "keypoint_x": KEYPOINTS[np.newaxis, :, :1],
+        "keypoint_y": KEYPOINTS[np.newaxis, :, 1:],
+        "grid_x": column.reshape(1, 1, -1),
+        "grid_y": row.reshape(1, 1, -1),
+    }
+    integers = {
+        "axis_one": [1],
+        "axis_two": [2],
+        "shape_scores": [0, count, _CELLS],
+        "shape_edges": [0, 4 * count, HEIGHT, WIDTH],
+        "shape_colour_edges": [0, count, 4, _CELLS],
+        "shape_keypoints": [0, 3 * len(KEYPOINTS), _CELLS],
+        "one_cell": [1],
+        "four_rows": [1, 4, 1],
+        "keypoint_rows": [1, 3 * len(KEYPOINTS), 1],
+        "other_scales": [0, _CELLS * 4, 0, 0, _CELLS // 4, 0],
+    }
+    constants = {name: np.asarray(value, np.float32) for name, value in floats.items()}
+    return constants | {name: np.array(value, np.int64) for name, value in integers.items()}
