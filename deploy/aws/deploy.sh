@@ -70,7 +70,8 @@ run aws cloudformation deploy --stack-name "$stack" --template-file build/packag
     --parameter-overrides $parameters
 
 bucket=$(output SiteBucketName)
-run aws s3 sync web/ "s3://$bucket/" --delete --exclude config.json
+run aws s3 sync web/ "s3://$bucket/" --delete --exclude config.json \
+    --exclude 'tests/*' --exclude package.json --exclude tsconfig.json
 config=$(mktemp)
 trap 'rm -f "$config"' EXIT
 printf '{"api": "%s"}\n' "$(output ApiUrl)" >"$config"

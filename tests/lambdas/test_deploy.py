@@ -36,6 +36,7 @@ def test_a_dry_run_shows_every_step_in_order(tmp_path: Path) -> None:
         ["cloudfront", "create-invalidation"],
     ]
     assert "DomainName=gpu.example.org HostedZoneId=x" in done.stdout
+    assert "--exclude tests/*" in done.stdout
 
 
 def test_what_is_not_filled_in_is_named(tmp_path: Path) -> None:
