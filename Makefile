@@ -11,7 +11,7 @@ test bench: export MEDIASERVER_MODELS ?= $(abspath ../shared/models)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install system demo test test-boot check bench docs clean
+.PHONY: help install system demo test test-js test-boot check bench docs clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -31,6 +31,9 @@ demo: $(INSTALLED)  ## the main job: a clip through a server, then a page to try
 
 test: $(INSTALLED) system  ## the suite, but test-boot; what cannot run here is skipped with its reason
 	$(PYTHON) -m pytest
+
+test-js:  ## those modules of the page that need no browser, in node 18 or newer
+	node --test --test-reporter=spec web/tests/*.test.js
 
 test-boot: $(INSTALLED)  ## install into a Debian of its own, boot it, kill and hang the server (root; some minutes)
 	deploy/dev/install-system-packages.sh debootstrap systemd-container
