@@ -7,7 +7,7 @@ Unknown fields are ignored, so either side may be newer. Unknown types and bad v
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -54,8 +54,32 @@ class EndReason(StrEnum):
     PROTOCOL_ERROR = "protocol_error"
     UNAUTHORIZED = "unauthorized"
     REPLACED = "replaced"
+    SERVER_FULL = "server_full"
     SERVER_SHUTDOWN = "server_shutdown"
     INTERNAL_ERROR = "internal_error"
+
+
+class Drop(StrEnum):
+    """Where frames and results get lost: the keys of ``result.dropped``, and a label of the metric."""
+
+    SINK = "sink"
+    """A newer frame came before inference."""
+    RECEIVE = "receive"
+    """A frame could not be assembled or decoded."""
+    STALE = "stale"
+    """The frame was too old for inference, or its result too old to be sent."""
+    SEND = "send"
+    """The way to the client was congested."""
+
+
+class ServerState(StrEnum):
+    """What the ``event`` ``state`` tells."""
+
+    READY = "ready"
+    DEGRADED = "degraded"
+    """What runs the models is out of reach; ``ready`` follows when it is back."""
+    MEDIA_FAILED = "media_failed"
+    """The peer connection is lost for good."""
 
 
 class ResultChannel(StrEnum):
@@ -273,18 +297,22 @@ class Result(Struct, tag="result", tag_field="type"):
     dropped: dict[str, int]
 
 
-class Event(Struct, tag="event", tag_field="type", omit_defaults=True):
-    """Something that must not be lost, always on the WebSocket.
+class OcrEvent(Struct, tag="ocr", tag_field="event"):
+    """OCR ended on ``frame`` with ``texts``. Always on the WebSocket, as it must not be lost."""
 
-    ``ocr``: OCR ended on ``frame`` with ``texts``. ``state``: ``state`` says how the server does:
-    ``degraded`` while what runs the models is out of reach, ``ready`` when it is back, ``media_failed`` when
-    the peer connection is lost for good.
-    """
+    frame: FrameInfo
+    texts: list[WireText]
+    type: Literal["event"] = "event"
 
-    event: Literal["ocr", "state"]
-    frame: FrameInfo | None = None
-    texts: list[WireText] | None = None
-    state: str | None = None
+
+class StateEvent(Struct, tag="state", tag_field="event"):
+    """How the server does has changed. Always on the WebSocket, as it must not be lost."""
+
+    state: ServerState
+    type: Literal["event"] = "event"
+
+
+Event: TypeAlias = OcrEvent | StateEvent
 
 
 class Rate(Struct, tag="rate", tag_field="type"):
@@ -321,9 +349,17 @@ ServerMessage: TypeAlias = Welcome | Answer | Candidate | Result | Event | Rate 
 
 # --- codec -----------------------------------------------------------------------------------------
 
+
+class _AnyEvent(Struct, tag="event", tag_field="type"):
+    """Events have one ``type`` and are told apart by ``event``."""
+
+
+_BY_TYPE = Welcome | Answer | Candidate | Result | _AnyEvent | Rate | Pong | Error | Closing
+
 _encode = msgspec.json.Encoder().encode
 _client_decoder: msgspec.json.Decoder[ClientMessage] = msgspec.json.Decoder(ClientMessage)
-_server_decoder: msgspec.json.Decoder[ServerMessage] = msgspec.json.Decoder(ServerMessage)
+_server_decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(_BY_TYPE)
+_event_decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
 
 
 def encode(message: ClientMessage | ServerMessage) -> str:
@@ -342,7 +378,8 @@ def decode_client(text: str | bytes) -> ClientMessage:
 def decode_server(text: str | bytes) -> ServerMessage:
     """Parses what a server sent; raises `ProtocolError`."""
     try:
-        return _server_decoder.decode(text)
+        message: ServerMessage | _AnyEvent = _server_decoder.decode(text)
+        return _event_decoder.decode(text) if isinstance(message, _AnyEvent) else message
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
         raise _refused(exc) from exc
 

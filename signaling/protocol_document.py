@@ -77,13 +77,15 @@ def protocol_document() -> str:
         "## From the server\n",
         *map(
             _message_section,
-            (kind for kind in get_args(messages.ServerMessage) if kind is not messages.Candidate),
+            [kind for kind in get_args(messages.ServerMessage) if kind is not messages.Candidate],
         ),
         "## Parts\n",
         *map(_part_section, _PARTS),
         "## Codes\n",
         _codes("`error.code`", messages.ErrorCode),
         _codes("`closing.reason`", messages.EndReason),
+        _codes("`state` of an event", messages.ServerState),
+        _codes("Keys of `result.dropped`", messages.Drop),
         "## JSON Schema\n",
         _schema(),
     ]
@@ -91,8 +93,9 @@ def protocol_document() -> str:
 
 
 def _message_section(kind: StructMeta) -> str:
-    name = kind.__struct_config__.tag
-    return f"### `{name}`\n\n{_words(kind)}\n\n{_field_table(kind)}"
+    config = kind.__struct_config__
+    name = f"`{config.tag}`" if config.tag_field == "type" else f"`{config.tag_field}` `{config.tag}`"
+    return f"### {name}\n\n{_words(kind)}\n\n{_field_table(kind)}"
 
 
 def _part_section(kind: StructMeta) -> str:
@@ -109,7 +112,7 @@ def _field_table(kind: StructMeta) -> str:
     rows = [
         f"| `{name}` | {_kind(field)} | {'yes' if name in required else 'no'} |"
         for name, field in schema["properties"].items()
-        if name != "type"
+        if name not in ("type", kind.__struct_config__.tag_field)
     ]
     if not rows:
         return "No fields.\n"

@@ -18,7 +18,7 @@ from rich.table import Table
 
 from mediaserver.client.annotate import write_annotated
 from mediaserver.client.client import Channel, ClientError, ClientStats, InferenceClient
-from signaling.messages import Error, Event, PipelineConfig, Result, encode
+from signaling.messages import Error, Event, OcrEvent, PipelineConfig, Result, encode
 
 STAGES = ("detect", "pose", "ocr", "flow")
 
@@ -73,7 +73,7 @@ class Summary:
 
     def add_texts(self, event: Event) -> None:
         """Keeps each text once, in the order of appearance."""
-        for item in event.texts or ():
+        for item in event.texts if isinstance(event, OcrEvent) else ():
             if item.text not in self.texts:
                 self.texts.append(item.text)
 

@@ -13,6 +13,7 @@ A clip that cannot be played raises `mediaserver.client.clip.ClipError`.
 from __future__ import annotations
 
 import asyncio
+import copy
 import random
 import time
 from collections import deque
@@ -41,11 +42,13 @@ from signaling.messages import (
     Error,
     Event,
     Hello,
+    OcrEvent,
     PipelineConfig,
     Rate,
     Result,
     ResultChannel,
     ServerMessage,
+    StateEvent,
     Trigger,
     Welcome,
 )
@@ -108,7 +111,7 @@ class InferenceClient:
         self.stats = ClientStats()
         self.timeline = Timeline()
         self._url = url
-        self._pipeline = pipeline or PipelineConfig()
+        self._pipeline = copy.deepcopy(pipeline) if pipeline else PipelineConfig()
         self._channel = channel
         self._result_channel = (
             ResultChannel.DATACHANNEL if channel is Channel.DATACHANNEL else ResultChannel.WEBSOCKET
@@ -178,15 +181,23 @@ class InferenceClient:
                 await asyncio.wait([playing])
 
     async def request_ocr(self) -> None:
-        """OCR on the newest frame, now; the texts come as an event and with the next result."""
+        """OCR on the newest frame, now; the texts come as an event and with the next result.
+
+        Raises `ClientError` when it is not connected and `Unreachable` when the connection is lost.
+        """
         await self._connected().send(Trigger())
 
     async def configure(self, pipeline: PipelineConfig) -> None:
-        """Changes what runs; fields left out stay as they are, also over a reconnect."""
-        for name in pipeline.__struct_fields__:
-            if (value := getattr(pipeline, name)) is not UNSET:
-                setattr(self._pipeline, name, value)
+        """Changes what runs; fields left out stay as they are, also over a reconnect.
+
+        Raises `ClientError` when it is not connected and `Unreachable` when the connection is lost; nothing
+        has changed then.
+        """
         await self._connected().send(Configure(pipeline))
+        kept = copy.deepcopy(pipeline)
+        for name in kept.__struct_fields__:
+            if (value := getattr(kept, name)) is not UNSET:
+                setattr(self._pipeline, name, value)
 
     # --- connecting ---
 
@@ -308,7 +319,7 @@ class InferenceClient:
                     self.stats.results_dropped += 1
                 self._results.append(message)
                 self._arrived.set()
-            case Event():
+            case OcrEvent() | StateEvent():
                 self._on_event(message)
             case Error():
                 self._on_problem(message)

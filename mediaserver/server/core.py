@@ -8,7 +8,7 @@ import logging
 import math
 import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
@@ -29,6 +29,8 @@ from signaling.websocket import SignalingSocket
 
 _DRAIN_TIMEOUT_S = 3.0
 _SAMPLE_S = 5.0
+_MAX_GREETING = 256
+"""Connections that have not said hello yet, in one process. Each takes some kilobytes, for 5 s at most."""
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +44,7 @@ class Readiness(StrEnum):
     """Models are being loaded and tried."""
     READY = "ready"
     FAILED = "failed"
-    """The models cannot be used; `MediaServer.failure` says why."""
+    """The models cannot be used; `MediaServer.trouble` says why."""
     DRAINING = "draining"
     """The server is stopping, or was told to take no new sessions for a while."""
 
@@ -69,15 +71,13 @@ class MediaServer:
         self.settings = settings
         self.metrics = metrics
         self.row = row
-        self._models = Readiness.LOADING
-        self._stopping = False
-        self.failure: str | None = None
         self._load_engine = load_engine
         self._inference: Inference | None = None
-        self.ready = asyncio.Event()
-        self.failed = asyncio.Event()
+        self._state = Readiness.LOADING
+        self._state_changed = asyncio.Condition()
+        self._failure: str | None = None
         self._connections: dict[Connection, asyncio.Future[None]] = {}
-        self._sessions = SessionRegistry(settings.resume_window_s, settings.max_sessions, row, metrics)
+        self._registry = SessionRegistry(settings.resume_window_s, settings.max_sessions, row, metrics)
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[MediaServer]:
@@ -105,14 +105,20 @@ class MediaServer:
     @property
     def readiness(self) -> Readiness:
         """Whether new connections are taken, were there a place for them."""
-        if self._stopping or self.row.pause_left_s > 0:
-            return Readiness.DRAINING
-        return self._models
+        return Readiness.DRAINING if self.row.pause_left_s > 0 else self._state
+
+    async def settled(self) -> Readiness:
+        """Waits until the models are loaded, cannot be used, or are not waited for any more."""
+        return await self._until(lambda: self._state is not Readiness.LOADING)
+
+    async def failed(self) -> Readiness:
+        """Waits until the models cannot be used."""
+        return await self._until(lambda: self._state is Readiness.FAILED)
 
     @property
     def trouble(self) -> str | None:
         """Why nothing can be inferred now, in words: the models cannot be used, or the engine is away."""
-        return self.failure or (self._inference.engine.trouble if self._inference else None)
+        return self._failure or (self._inference.engine.trouble if self._inference else None)
 
     @property
     def able(self) -> bool:
@@ -136,50 +142,56 @@ class MediaServer:
         if self.readiness is not Readiness.READY:
             pause_s = self.row.pause_left_s
             return Refusal(self.readiness, retry_after_s=math.ceil(pause_s) if pause_s > 0 else 1)
-        if self.row.connections >= self.settings.max_sessions:
+        if self.row.board.places_taken >= self.settings.max_sessions:
             return _FULL
         return None
 
-    @contextlib.contextmanager
-    def admission(self) -> Iterator[Refusal | None]:
-        """Holds a place for one connection during the ``with`` block, or says why there is none."""
-        refusal = self.refusal()
-        if refusal is None and not self.row.open_connection(self.settings.max_sessions):
-            refusal = _FULL  # another worker was faster
-        if refusal is not None:
-            self.metrics.sessions_refused.labels(refusal.reason).inc()
-            yield refusal
-            return
-        try:
-            yield None
-        finally:
-            self.row.close_connection()
-
     async def connect(self, socket: SignalingSocket) -> None:
-        """Serves one client to its end."""
-        assert self._inference is not None, "refusal() keeps clients out until the engine is loaded"
-        connection = Connection(socket, self._inference, self._sessions)
-        loop = asyncio.get_running_loop()
-        ended = self._connections[connection] = loop.create_future()
-        self.metrics.sessions_active.inc()
+        """Serves one client to its end. It gets its place when it has said ``hello``.
+
+        Raises `RuntimeError` before the engine is there, when `refusal` keeps clients out.
+        """
+        if self._inference is None:
+            raise RuntimeError("the engine is not open yet")
+        self._make_room_for_greeting()
+        connection = Connection(socket, self._inference, self._registry)
+        ended = self._connections[connection] = asyncio.get_running_loop().create_future()
         if self.readiness is not Readiness.READY:
-            # No longer: that changed while the socket was being accepted. The connection starts, then ends.
-            loop.call_soon(connection.end, EndReason.SERVER_SHUTDOWN)
+            connection.end(EndReason.SERVER_SHUTDOWN)  # that changed while the socket was being accepted
         try:
-            await connection.run()
+            with self.metrics.connection():
+                await connection.run()
         finally:
             del self._connections[connection]
-            self.metrics.sessions_active.dec()
             ended.set_result(None)
 
     async def drain(self) -> None:
         """Takes no more connections, and ends those that are open with ``closing``. Idempotent."""
-        self._stopping = True
+        await self._change(Readiness.DRAINING)
         for connection in self._connections:
             connection.end(EndReason.SERVER_SHUTDOWN)
         if self._connections:
             await asyncio.wait(list(self._connections.values()), timeout=_DRAIN_TIMEOUT_S)
-        self._sessions.close()
+        self._registry.close()
+
+    def _make_room_for_greeting(self) -> None:
+        """A client says hello at once; whoever has been silent longest leaves when too many are."""
+        greeting = [connection for connection in self._connections if connection.is_greeting]
+        for connection in greeting[: max(0, len(greeting) - _MAX_GREETING + 1)]:
+            connection.end(EndReason.HELLO_TIMEOUT)
+
+    async def _change(self, state: Readiness) -> None:
+        """Nothing comes after draining."""
+        async with self._state_changed:
+            if self._state is not Readiness.DRAINING:
+                self._state = state
+                self.row.ready = state is Readiness.READY
+                self._state_changed.notify_all()
+
+    async def _until(self, reached: Callable[[], bool]) -> Readiness:
+        async with self._state_changed:
+            await self._state_changed.wait_for(reached)
+        return self._state
 
     async def _load(
         self, decode_threads: DecodeThreads, frame_executor: Executor, vision_executor: Executor
@@ -199,14 +211,11 @@ class MediaServer:
             )
             await engine.ready()
         except Exception as exc:  # noqa: BLE001 - whatever it was, the server must say so and not serve
-            self._models = Readiness.FAILED
-            self.failure = str(exc)
-            self.failed.set()
+            self._failure = str(exc)
             logger.error("the models cannot be used: %s", exc)
+            await self._change(Readiness.FAILED)
             return
-        self._models = Readiness.READY
-        self.row.ready = True
-        self.ready.set()
+        await self._change(Readiness.READY)
         logger.info("ready: %s", ", ".join(f"{task}={info.name}" for task, info in engine.models.items()))
 
     def _take_lag(self, seconds: float) -> None:

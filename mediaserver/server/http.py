@@ -48,22 +48,23 @@ async def _inference(request: web.Request) -> web.StreamResponse:
     server = request.app[_SERVER]
     origin = request.headers.get("Origin")
     if not origin_allowed(origin, request.host, server.settings.allowed_origins):
-        server.metrics.sessions_refused.labels("origin").inc()
+        server.metrics.connection_refused("origin")
         message = "pages of this origin may not use this server (allowed_origins)"
         return _error(403, "origin", message, _readable_by(origin))
-    with server.admission() as refusal:
-        if refusal is not None:
-            headers = {"Retry-After": str(refusal.retry_after_s)} | _readable_by(origin)
-            return web.json_response(
-                {"error": refusal.reason, "retry_after_s": refusal.retry_after_s}, status=503, headers=headers
-            )
-        socket = SignalingSocket(request, server.settings.liveness_timeout_s)
-        try:
-            await socket.accept()
-        except SocketClosed:
-            return web.Response()  # nobody is there to read it
-        await server.connect(socket)
-        return socket.response
+    refusal = server.refusal()
+    if refusal is not None:
+        server.metrics.connection_refused(refusal.reason)
+        headers = {"Retry-After": str(refusal.retry_after_s)} | _readable_by(origin)
+        return web.json_response(
+            {"error": refusal.reason, "retry_after_s": refusal.retry_after_s}, status=503, headers=headers
+        )
+    socket = SignalingSocket(request, server.settings.liveness_timeout_s)
+    try:
+        await socket.accept()
+    except SocketClosed:
+        return web.Response()  # nobody is there to read it
+    await server.connect(socket)
+    return socket.response
 
 
 async def _healthz(request: web.Request) -> web.Response:

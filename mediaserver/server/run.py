@@ -9,8 +9,9 @@ import os
 import signal
 import socket
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from pathlib import Path
+from typing import Any
 
 import ifaddr
 import msgspec
@@ -22,7 +23,7 @@ from inference.engines.contract import Engine
 from mediaserver.errors import SettingsError
 from mediaserver.models.files import files_in_use, origin
 from mediaserver.server import scoreboard
-from mediaserver.server.core import LoadEngine, MediaServer
+from mediaserver.server.core import LoadEngine, MediaServer, Readiness
 from mediaserver.server.http import create_app
 from mediaserver.server.scoreboard import Row
 from mediaserver.server.supervisor import Supervisor
@@ -150,11 +151,11 @@ async def _serve(server: MediaServer, notifier: Notifier) -> int:
     try:
         async with server.running():
             if not server.row.opens_early:
-                await _first(stop, server.ready, server.failed)
-            if not stop.is_set() and not server.failed.is_set():
+                await _first(stop.wait(), server.settled())
+            if not stop.is_set() and server.readiness is not Readiness.FAILED:
                 async with listening(server) as (url, stop_listening):
                     logger.info("listening on %s", url)
-                    await _first(stop, server.failed)
+                    await _first(stop.wait(), server.failed())
                     logger.info("stopping")
                     telling.cancel()
                     notifier.stopping()
@@ -196,19 +197,20 @@ def _stop_requested() -> asyncio.Event:
     return stop
 
 
-async def _first(*events: asyncio.Event) -> None:
-    """Returns when one of the events is set."""
-    waiting = [asyncio.create_task(event.wait()) for event in events]
+async def _first(*events: Coroutine[Any, Any, object]) -> None:
+    """Returns when one of the events has come."""
+    waiting = [asyncio.create_task(event) for event in events]
     try:
         await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
     finally:
         for task in waiting:
             task.cancel()
+        await asyncio.wait(waiting)
 
 
 async def _tell_systemd(server: MediaServer, notifier: Notifier) -> None:
     """From the event loop itself: when it stands still, so do the beats, and systemd acts."""
     while True:
         status = f"{server.trouble or server.readiness}, {server.sessions} sessions"
-        notifier.beat(ready=server.ready.is_set(), status=status)
+        notifier.beat(ready=server.row.ready, status=status)
         await asyncio.sleep(notifier.interval_s)

@@ -20,7 +20,7 @@ from enum import IntEnum
 class _Column(IntEnum):
     """Places in a row. All are numbers, so that each is written in one piece."""
 
-    CONNECTIONS = 0
+    PLACES = 0
     SESSIONS = 1
     READY = 2
     BEAT = 3
@@ -52,6 +52,11 @@ class Scoreboard:
     def sessions(self) -> int:
         """Sessions that live: with a client, or waiting for a lost one to come back."""
         return self.total(_Column.SESSIONS)
+
+    @property
+    def places_taken(self) -> int:
+        """Sessions that have a client now."""
+        return self.total(_Column.PLACES)
 
     @property
     def workers_ready(self) -> int:
@@ -102,22 +107,17 @@ class Row:
         """
         return self.worker == 0 and self.board.workers_ready == 0
 
-    @property
-    def connections(self) -> int:
-        """Connections that are open, in all workers."""
-        return self.board.total(_Column.CONNECTIONS)
-
-    def open_connection(self, limit: int) -> bool:
-        """Counts one more connection; false, and not counted, where all workers together have ``limit``."""
+    def take_place(self, limit: int) -> bool:
+        """Takes a place for a session with a client; false where all workers together have ``limit``."""
         with self.board.lock():
-            if self.connections >= limit:
+            if self.board.places_taken >= limit:
                 return False
-            self.board.numbers[self.at(_Column.CONNECTIONS)] += 1
+            self.board.numbers[self.at(_Column.PLACES)] += 1
             return True
 
-    def close_connection(self) -> None:
-        """A connection that was counted has ended."""
-        self.board.numbers[self.at(_Column.CONNECTIONS)] -= 1
+    def free_place(self) -> None:
+        """Gives a place back that was taken here."""
+        self.board.numbers[self.at(_Column.PLACES)] -= 1
 
     def begin_session(self) -> bool:
         """Counts one more session; false, and not counted, while no new ones are taken."""

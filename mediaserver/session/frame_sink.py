@@ -6,6 +6,7 @@ A frame is scaled to 320×240 only after it was taken for inference, on an execu
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import av
@@ -32,10 +33,12 @@ class FrameSink:
     """Takes frames of a WebRTC track or of JPEG messages and keeps the newest.
 
     ``pts_ms`` counts from the first frame of the session, over changes of the source, and never goes back.
+    ``on_replaced`` is told of each frame that a newer one pushed out before it was inferred.
     """
 
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(self, metrics: Metrics, on_replaced: Callable[[], None]) -> None:
         self._metrics = metrics
+        self._on_replaced = on_replaced
         self._latest: LatestSlot[PendingFrame] = LatestSlot()
         self._first_frame_at: float | None = None
         self._track_offset_ms = 0.0
@@ -43,11 +46,6 @@ class FrameSink:
         self.received = 0
         self.size = (0, 0)
         """Width and height of the newest frame."""
-
-    @property
-    def replaced(self) -> int:
-        """Frames that a newer one pushed out before they were inferred."""
-        return self._latest.replaced
 
     def start_track(self) -> None:
         """A new track begins: its own time, which starts at zero, goes on from the session's."""
@@ -90,9 +88,8 @@ class FrameSink:
         self.received += 1
         self.size = (frame.identity.width, frame.identity.height)
         self._metrics.frames_received.labels(source).inc()
-        replaced = self._latest.replaced
-        self._latest.put(frame)
-        self._metrics.frames_dropped.labels("sink", "replaced").inc(self._latest.replaced - replaced)
+        if self._latest.put(frame):
+            self._on_replaced()
 
     def _elapsed_ms(self, now: float) -> float:
         return 0.0 if self._first_frame_at is None else (now - self._first_frame_at) * 1000.0

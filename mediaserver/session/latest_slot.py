@@ -14,15 +14,13 @@ class LatestSlot(Generic[T]):
     def __init__(self) -> None:
         self._item: T | None = None
         self._filled = asyncio.Event()
-        self.replaced = 0
-        """Items that a newer one pushed out before they were taken."""
 
-    def put(self, item: T) -> None:
-        """Stores ``item``; an untaken older one is dropped and counted."""
-        if self._item is not None:
-            self.replaced += 1
+    def put(self, item: T) -> bool:
+        """Stores ``item``; true when it pushed out an older one that was not taken yet."""
+        replaced = self._item is not None
         self._item = item
         self._filled.set()
+        return replaced
 
     async def filled(self) -> None:
         """Waits until there is something to take."""

@@ -7,15 +7,12 @@ from __future__ import annotations
 
 from signaling.messages import EndReason
 
-HELLO_TIMEOUT_S = 5.0
-
 
 class Liveness:
     """Judges one connection by what was last heard of it.
 
-    The socket's own silence is noticed by its pings; this is about ``hello`` and about media. Before the
-    first frame, and after each new offer, media has ``no_media_timeout_s`` to come; then it may pause for
-    ``media_timeout_s``.
+    The socket's own silence is noticed by its pings; this is about media. Before the first frame, and after
+    each new offer, media has ``no_media_timeout_s`` to come; then it may pause for ``media_timeout_s``.
     """
 
     def __init__(self, now: float, *, media_timeout_s: float, no_media_timeout_s: float) -> None:
@@ -23,12 +20,6 @@ class Liveness:
         self._no_media_timeout_s = no_media_timeout_s
         self._waiting_since = now
         self._media_at: float | None = None
-        self._welcomed = False
-
-    def welcomed(self, now: float) -> None:
-        """``hello`` has come."""
-        self._welcomed = True
-        self._waiting_since = now
 
     def expect_media(self, now: float) -> None:
         """A new peer connection begins; what the one before sent says nothing about it."""
@@ -42,8 +33,6 @@ class Liveness:
 
     def verdict(self, now: float) -> EndReason | None:
         """Why the connection should end now, or ``None``."""
-        if not self._welcomed:
-            return EndReason.HELLO_TIMEOUT if now - self._waiting_since > HELLO_TIMEOUT_S else None
         if self._media_at is None:
             return EndReason.NO_MEDIA if now - self._waiting_since > self._no_media_timeout_s else None
         return EndReason.MEDIA_TIMEOUT if now - self._media_at > self._media_timeout_s else None

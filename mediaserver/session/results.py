@@ -1,25 +1,16 @@
-"""From what the pipeline found to what goes over the wire, and over which channel it goes."""
+"""From what the pipeline found to what goes over the wire."""
 
 from __future__ import annotations
-
-from aiortc import RTCDataChannel
-from aiortc.exceptions import InvalidStateError
 
 from inference.types import Detection, FrameIdentity, Motion, PipelineResult, Pose, Text
 from signaling.messages import (
     FrameInfo,
     Result,
-    ResultChannel,
     WireDetection,
     WireMotion,
     WirePose,
     WireText,
-    encode,
 )
-from signaling.websocket import SignalingSocket
-
-_MAX_BUFFERED_BYTES = 16 * 1024
-"""A few results. More in the data channel's buffer means that the path is slower than the results."""
 
 
 def package(
@@ -38,7 +29,7 @@ def package(
         texts=None if result.texts is None else texts_on_wire(result.texts),
         motion=None if result.motion is None else _motion(result.motion),
         timing_ms={stage: round(spent, 2) for stage, spent in timing_ms.items()},
-        dropped=dropped,
+        dropped=dict(dropped),
     )
 
 
@@ -89,34 +80,3 @@ def _box(box: tuple[float, float, float, float]) -> tuple[float, float, float, f
 
 def _motion(item: Motion) -> WireMotion:
     return WireMotion(dx=round(item.dx, 4), dy=round(item.dy, 4), magnitude=round(item.magnitude, 4))
-
-
-class ResultSender:
-    """Sends results over the data channel when there is one, else over the WebSocket; loses gracefully."""
-
-    def __init__(self, socket: SignalingSocket, wanted: ResultChannel) -> None:
-        self._socket = socket
-        self._wanted = wanted
-        self._data_channel: RTCDataChannel | None = None
-
-    def use(self, data_channel: RTCDataChannel | None) -> None:
-        """From now on results go here, if the client wants a data channel at all."""
-        self._data_channel = data_channel
-
-    async def send(self, result: Result) -> ResultChannel | None:
-        """Sends, and says where; ``None`` when the path is congested and the result was dropped.
-
-        Raises `signaling.websocket.SocketClosed`.
-        """
-        text = encode(result)
-        channel = self._data_channel
-        if self._wanted is ResultChannel.DATACHANNEL and channel is not None and channel.readyState == "open":
-            if channel.bufferedAmount > _MAX_BUFFERED_BYTES:
-                return None
-            try:
-                channel.send(text)
-            except (InvalidStateError, ConnectionError):
-                self._data_channel = None
-            else:
-                return ResultChannel.DATACHANNEL
-        return ResultChannel.WEBSOCKET if await self._socket.send_if_ready(text) else None

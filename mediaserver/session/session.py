@@ -20,7 +20,7 @@ from mediaserver.settings.model import Settings
 from mediaserver.telemetry.metrics import Metrics
 from mediaserver.webrtc.decode_threads import DecodeThreads
 from signaling.jpeg import JpegError
-from signaling.messages import Error, ErrorCode, Event, Result, ServerMessage
+from signaling.messages import Drop, Error, ErrorCode, OcrEvent, Result, ServerMessage
 from signaling.rate_limit import RateLimit
 
 _FAILURES_PER_S = 0.5
@@ -54,25 +54,21 @@ class Outlet(Protocol):
 
 
 class Session:
-    """One client's work. Has no task of its own: a `mediaserver.session.connection.Connection` runs it."""
+    """One client's work. Has no task of its own: a `mediaserver.session.service.Service` runs it."""
 
     def __init__(self, inference: Inference, options: PipelineOptions) -> None:
         self.id = secrets.token_urlsafe(9)
         self.resume_token = secrets.token_urlsafe(24)
-        self.sink = FrameSink(inference.metrics)
+        self.sink = FrameSink(inference.metrics, partial(self.count_drop, Drop.SINK, "replaced"))
         self.pipeline = Pipeline(inference.engine, options, inference.vision_executor)
         self.inferred = 0
         self.results_sent = 0
         self._inference = inference
         self._running = asyncio.Lock()
         self._preparing = asyncio.Lock()
-        self._dropped = {"receive": 0, "stale": 0, "send": 0}
+        self.dropped = {where.value: 0 for where in Drop}
+        """Frames and results lost since the session began, by `Drop`."""
         self._failure_limit = RateLimit(_FAILURES_PER_S, burst=2)
-
-    @property
-    def dropped(self) -> dict[str, int]:
-        """Frames and results lost since the session began, by stage."""
-        return {"sink": self.sink.replaced, **self._dropped}
 
     async def run(self, outlet: Outlet) -> None:
         """Infers the newest frame, over and over, until cancelled; as many at once as the engine has use for.
@@ -91,7 +87,7 @@ class Session:
 
     async def _run(self, outlet: Outlet, frames: asyncio.TaskGroup) -> None:
         """Takes frames, and starts a task in ``frames`` for each."""
-        scaler = FrameScaler()
+        scaler, settings = FrameScaler(), self._inference.settings
         under_way: set[asyncio.Task[None]] = set()
         while True:
             while len(under_way) >= self._inference.engine.in_flight.of_one_session:
@@ -99,7 +95,7 @@ class Session:
             await self.sink.filled()
             turn = await self._inference.scheduler.turn()
             pending = self.sink.take()
-            if pending is None or self._is_late(pending, "inference"):
+            if pending is None or self._drop_if_old(pending, settings.max_frame_age_ms, "before_inference"):
                 turn.end()
                 continue
             task = frames.create_task(self._carry(pending, scaler, turn, outlet))
@@ -113,7 +109,8 @@ class Session:
             result, problems = await self._infer(pending, scaler, outlet)
         turn.end()  # a client that is slow to read makes nobody else wait
         # First: the next frame's result may be at hand while the client is slow to take a report.
-        if result is not None and not self._is_late(pending, "send"):
+        limit_ms = self._inference.settings.max_result_age_ms
+        if result is not None and not self._drop_if_old(pending, limit_ms, "before_send"):
             await self._deliver(result, outlet)
         for code, words in problems:
             await self._report(outlet, code, words)
@@ -124,9 +121,7 @@ class Session:
         """What was found, and what to tell the client of what went wrong."""
 
         async def send_texts(found: TextsFound) -> None:
-            await outlet.send(
-                Event("ocr", frame=frame_info(found.frame.identity), texts=texts_on_wire(found.texts))
-            )
+            await outlet.send(OcrEvent(frame_info(found.frame.identity), texts_on_wire(found.texts)))
 
         loop, metrics = asyncio.get_running_loop(), self._inference.metrics
         started = time.monotonic()
@@ -156,21 +151,19 @@ class Session:
         if await outlet.send_result(result):
             self.results_sent += 1
         else:
-            self.count_drop("send", "congested")
+            self.count_drop(Drop.SEND, "congested")
 
-    def _is_late(self, pending: PendingFrame, before: str) -> bool:
-        """Checks the frame's age before inference and before sending, and counts what is too old."""
-        settings = self._inference.settings
-        limit_ms = settings.max_frame_age_ms if before == "inference" else settings.max_result_age_ms
-        if (time.monotonic() - pending.arrived) * 1000.0 <= limit_ms:
-            return False
-        self.count_drop("stale", f"before_{before}")
-        return True
+    def _drop_if_old(self, pending: PendingFrame, limit_ms: float, reason: str) -> bool:
+        """Whether the frame is too old to go on; it is counted then."""
+        is_old = (time.monotonic() - pending.arrived) * 1000.0 > limit_ms
+        if is_old:
+            self.count_drop(Drop.STALE, reason)
+        return is_old
 
-    def count_drop(self, stage: str, reason: str, count: int = 1) -> None:
-        """Counts frames or results that were lost at ``stage``, for the client and in the metrics."""
-        self._dropped[stage] += count
-        self._inference.metrics.frames_dropped.labels(stage, reason).inc(count)
+    def count_drop(self, where: Drop, reason: str, count: int = 1) -> None:
+        """Counts frames or results that were lost, for the client and in the metrics."""
+        self.dropped[where] += count
+        self._inference.metrics.frames_dropped.labels(where, reason).inc(count)
 
     async def _report(self, outlet: Outlet, code: ErrorCode, words: str) -> None:
         """Tells the client, but not for every frame."""

@@ -79,7 +79,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     max_sessions: Annotated[
         int,
         Meta(
-            ge=1, le=10_000, description="More connections than this, in all workers, are refused with 503."
+            ge=1,
+            le=10_000,
+            description="Sessions that have a client at a time, in all workers; more are refused with 503.",
         ),
     ] = 32
     max_in_flight: Annotated[

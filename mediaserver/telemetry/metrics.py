@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -37,12 +39,15 @@ class Metrics:
         counter, gauge, histogram = self._counter, self._gauge, self._histogram
         self.ready = gauge("ready", "1 while sessions are taken and models answer.", workers="livemin")
         self.cpu_seconds = counter("cpu_seconds", "Processor time used.")
-        self.sessions_active = gauge("sessions_active", "Connections that are open now.")
+        self.connections_open = gauge("connections_open", "WebSockets that are open now.")
+        self.connections_refused = counter("connections_refused", "Upgrades refused (503, 403).", "reason")
+        self._sessions_active = gauge("sessions_active", "Deprecated: connections_open.")
+        self._sessions_refused = counter("sessions_refused", "Deprecated: connections_refused.", "reason")
+        self.connections_ended = counter("connections_ended", "WebSockets that have ended.", "reason")
         self.sessions_live = gauge("sessions_live", "Sessions with a client, or waiting for a lost one.")
         self.sessions_started = counter("sessions_started", "Sessions begun.")
         self.sessions_resumed = counter("sessions_resumed", "Sessions that a client came back to.")
-        self.sessions_refused = counter("sessions_refused", "Connections refused with 503 or 403.", "reason")
-        self.sessions_ended = counter("sessions_ended", "Connections ended.", "reason")
+        self.sessions_ended = counter("sessions_ended", "Sessions that are over.", "reason")
         self.protocol_errors = counter("protocol_errors", "Errors sent to clients.", "code")
         self.frames_received = counter("frames_received", "Frames that reached a sink.", "source")
         self.frames_dropped = counter("frames_dropped", "Frames or results dropped.", "stage", "reason")
@@ -50,6 +55,9 @@ class Metrics:
         self.frames_in_flight = gauge("frames_in_flight", "Frames in inference now.")
         self.pipeline_fps = gauge("pipeline_fps", "Frames inferred a second over all sessions, last 5 s.")
         self.results_sent = counter("results_sent", "Results sent.", "channel")
+        self.packets_requested = counter("packets_requested", "Lost RTP packets asked for again (NACK).")
+        self.keyframes_requested = counter("keyframes_requested", "Keyframes asked for (PLI).")
+        self.receive_faults = counter("receive_faults", "Exceptions contained in the receive path.")
         self.stage_seconds = histogram(
             "stage_seconds", "Time that a frame spent in a stage.", _STAGE_BUCKETS, "stage"
         )
@@ -68,6 +76,17 @@ class Metrics:
         self.client_result_age = histogram(
             "client_result_age_seconds", "Age of results as clients see it.", _STAGE_BUCKETS
         )
+
+    @contextlib.contextmanager
+    def connection(self) -> Iterator[None]:
+        """Counts a WebSocket as open, inside the ``with`` block."""
+        with self.connections_open.track_inprogress(), self._sessions_active.track_inprogress():
+            yield
+
+    def connection_refused(self, reason: str) -> None:
+        """Counts a refused upgrade."""
+        self.connections_refused.labels(reason).inc()
+        self._sessions_refused.labels(reason).inc()
 
     def batch_done(self, task: Task, size: int, seconds: float) -> None:
         """Counts one run of a model."""

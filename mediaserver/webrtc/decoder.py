@@ -13,6 +13,7 @@ from av.codec.context import Flags
 
 from mediaserver.webrtc.codecs import FFMPEG_DECODERS, FfmpegDecoder, VideoCodec
 from mediaserver.webrtc.decode_threads import DecodeThreads
+from mediaserver.webrtc.drop_reason import DropReason, OnDrop
 from mediaserver.webrtc.frame_assembler import EncodedFrame
 
 logger = logging.getLogger(__name__)
@@ -95,7 +96,8 @@ class BoundedDecoder:
     """Feeds a `FrameDecoder` in ``threads``, at most one job at a time, from at most `MAX_PENDING` frames.
 
     ``on_picture`` gets the newest picture of each job, ``on_reference_lost`` is told that only a keyframe
-    helps; both are called on the event loop, and not after `close`. The counters are of frames.
+    helps, ``on_drop`` of frames that give no picture; all are called on the event loop, and not after
+    `close`.
     """
 
     def __init__(
@@ -103,15 +105,12 @@ class BoundedDecoder:
         threads: DecodeThreads,
         on_picture: Callable[[DecodedFrame], None],
         on_reference_lost: Callable[[], None],
+        on_drop: OnDrop,
     ) -> None:
-        self.decoded = 0
-        self.superseded = 0
-        self.behind = 0
-        self.undecodable = 0
-        self.corrupt = 0
         self._threads = threads
         self._on_picture = on_picture
         self._on_reference_lost = on_reference_lost
+        self._on_drop = on_drop
         self._decoder = FrameDecoder()
         self._pending: deque[EncodedFrame] = deque()
         self._idle = asyncio.Event()
@@ -132,10 +131,10 @@ class BoundedDecoder:
         if self._closed:
             return
         if frame.keyframe:
-            self.superseded += len(self._pending)
+            self._drop(DropReason.SUPERSEDED, len(self._pending))
             self._pending.clear()
         elif len(self._pending) == MAX_PENDING:
-            self.behind += len(self._pending) + 1
+            self._drop(DropReason.DECODER_BEHIND, len(self._pending) + 1)
             self._pending.clear()
             self._on_reference_lost()
             return
@@ -170,12 +169,15 @@ class BoundedDecoder:
             self._on_picture(batch.newest)
 
     def _count(self, batch: Batch) -> None:
-        self.decoded += batch.decoded
-        self.undecodable += batch.undecodable
-        self.corrupt += batch.corrupt
+        self._drop(DropReason.UNDECODABLE, batch.undecodable)
+        self._drop(DropReason.CORRUPT, batch.corrupt)
         if batch.newest is not None:
-            self.superseded += batch.decoded - 1
+            self._drop(DropReason.SUPERSEDED, batch.decoded - 1)
         if batch.failed and not (self._pending and self._pending[0].keyframe):
-            self.undecodable += len(self._pending)
+            self._drop(DropReason.UNDECODABLE, len(self._pending))
             self._pending.clear()
             self._on_reference_lost()
+
+    def _drop(self, reason: DropReason, count: int) -> None:
+        if count:
+            self._on_drop(reason, count)

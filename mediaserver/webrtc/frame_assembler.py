@@ -8,6 +8,7 @@ up and nothing leaves until a keyframe does, so that the decoder never sees a fr
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -74,13 +75,15 @@ class _Loss:
 
 class FrameAssembler:
     """Assembles one source's frames. ``max_wait`` is how long a hole may hold frames back,
-    ``keyframe_interval`` the least time between two keyframe requests; both in seconds."""
+    ``keyframe_interval`` the least time between two keyframe requests; both in seconds. ``on_drop`` is told
+    the number of frames of which packets came, but that never left."""
 
-    def __init__(self, *, max_wait: float = 0.15, keyframe_interval: float = 0.25) -> None:
+    def __init__(
+        self, on_drop: Callable[[int], None], *, max_wait: float = 0.15, keyframe_interval: float = 0.25
+    ) -> None:
+        self._on_drop = on_drop
         self.max_wait = max_wait
         self.keyframe_interval = keyframe_interval
-        self.dropped = 0
-        """Frames of which packets came, but that never left."""
         self.ssrc: int | None = None
         self.rtt = FIRST_RTT
         self._awaiting_keyframe = True
@@ -263,7 +266,7 @@ class FrameAssembler:
             packet = self._packets.pop(old)
             if packet.data and packet.timestamp != self._last_dropped:
                 self._last_dropped = packet.timestamp
-                self.dropped += 1
+                self._on_drop(1)
         for old in [s for s in self._losses if s < sequence]:
             del self._losses[old]
         self._next = sequence

@@ -22,7 +22,7 @@ from mediaserver.webrtc.decode_threads import DecodeThreads
 from mediaserver.webrtc.ice_addresses import announced
 from mediaserver.webrtc.ice_gathering import limit_gathering
 from mediaserver.webrtc.peer_close import close_peer_connection
-from mediaserver.webrtc.receiver import ReceivedFrame, VideoReceiver
+from mediaserver.webrtc.receiver import ReceivedFrame, ReceiveObserver, VideoReceiver
 from signaling.messages import ErrorCode, IceCandidate, ProtocolError
 
 RESULTS_LABEL = "results"
@@ -46,6 +46,7 @@ class Peer:
         on_frame: Callable[[ReceivedFrame], None],
         on_results_channel: Callable[[RTCDataChannel], None],
         on_failed: Callable[[], None],
+        observer: ReceiveObserver,
         interfaces: Sequence[NetworkInterface] = (),
         public_ip: IpAddress | None = None,
     ) -> None:
@@ -55,6 +56,7 @@ class Peer:
         self._on_frame = on_frame
         self._on_results_channel = on_results_channel
         self._on_failed = on_failed
+        self._observer = observer
         self._interfaces = interfaces
         self._public_ip = public_ip
         self._closed = False
@@ -121,7 +123,7 @@ class Peer:
             if place == number:
                 transceiver.direction = "recvonly"
                 self.receiver = VideoReceiver.attach(
-                    transceiver.receiver, on_frame=self._on_frame, threads=self._threads
+                    transceiver.receiver, self._on_frame, self._threads, self._observer
                 )
             else:
                 transceiver.direction = "inactive"

@@ -12,9 +12,8 @@ import logging
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
-from enum import StrEnum
-from typing import NamedTuple
+from functools import partial
+from typing import NamedTuple, Protocol
 
 import av
 from aiortc import RTCRtpReceiver
@@ -24,6 +23,7 @@ from mediaserver.webrtc.aiortc_seam import ReceiverSeam
 from mediaserver.webrtc.capture_clock import CaptureClock, MediaTime
 from mediaserver.webrtc.decode_threads import DecodeThreads
 from mediaserver.webrtc.decoder import BoundedDecoder, DecodedFrame
+from mediaserver.webrtc.drop_reason import DropReason
 from mediaserver.webrtc.frame_assembler import EncodedFrame, FrameAssembler, MediaPacket
 
 logger = logging.getLogger(__name__)
@@ -34,18 +34,6 @@ STALL_TIMEOUT = 0.3
 LATE = 0.02
 """Seconds by which a timer may be late. Later, the event loop was held up: retransmissions that came
 meanwhile still wait in the socket, and get as long again to be read before anything is given up."""
-
-
-class DropReason(StrEnum):
-    """Why a frame, part of which arrived, was not delivered."""
-
-    INCOMPLETE = "incomplete"
-    """A packet never came, or the frame builds on one that is missing."""
-    UNDECODABLE = "undecodable"
-    CORRUPT = "corrupt"
-    DECODER_BEHIND = "decoder_behind"
-    SUPERSEDED = "superseded"
-    """A newer one was decoded before this one could be delivered."""
 
 
 class ReceivedFrame(NamedTuple):
@@ -61,21 +49,24 @@ class ReceivedFrame(NamedTuple):
     decoded: float
 
 
-@dataclass(frozen=True, slots=True)
-class ReceiveStats:
-    """Counters since attaching. ``last_packet`` is in seconds of ``time.monotonic``, ``rtt`` in seconds;
-    ``faults`` counts exceptions of our own that were contained."""
+class ReceiveObserver(Protocol):
+    """Is told what happens on the way of the frames, on the event loop. Must not raise."""
 
-    packets: int
-    frames_assembled: int
-    frames_decoded: int
-    frames_delivered: int
-    dropped: dict[DropReason, int]
-    nacks: int
-    plis: int
-    faults: int
-    last_packet: float | None
-    rtt: float
+    def frames_dropped(self, reason: DropReason, count: int) -> None:
+        """So many frames, parts of which arrived, were not delivered."""
+        ...
+
+    def packets_requested(self, count: int) -> None:
+        """So many lost packets were asked for again (NACK, RFC 4585 section 6.2.1)."""
+        ...
+
+    def keyframe_requested(self) -> None:
+        """A keyframe was asked for (PLI, RFC 4585 section 6.3.1)."""
+        ...
+
+    def fault_contained(self) -> None:
+        """An exception of our own was kept from aiortc."""
+        ...
 
 
 class VideoReceiver:
@@ -91,16 +82,18 @@ class VideoReceiver:
         on_frame: Callable[[ReceivedFrame], None],
         threads: DecodeThreads,
         assembler: FrameAssembler,
+        observer: ReceiveObserver,
     ) -> None:
         self._seam = seam
         self._on_frame = on_frame
         self._assembler = assembler
-        self._decoder = BoundedDecoder(threads, self._deliver, assembler.resync)
+        self._observer = observer
+        self._decoder = BoundedDecoder(threads, self._deliver, assembler.resync, observer.frames_dropped)
         self._clock = CaptureClock()
         self._media_time = MediaTime()
-        self._packets = self._assembled = self._delivered = 0
-        self._nacks = self._plis = self._faults = 0
-        self._last_packet: float | None = None
+        self._fault_logged = False
+        self.last_packet: float | None = None
+        """When the newest packet came, in seconds of ``time.monotonic``."""
         self._waiting_since: float | None = None
         self._feedback_wanted = asyncio.Event()
         self._feedback = asyncio.create_task(self._give_feedback(), name="video-feedback")
@@ -112,6 +105,7 @@ class VideoReceiver:
         receiver: RTCRtpReceiver,
         on_frame: Callable[[ReceivedFrame], None],
         threads: DecodeThreads,
+        observer: ReceiveObserver,
         *,
         max_wait: float = 0.15,
         keyframe_interval: float = 0.25,
@@ -122,34 +116,16 @@ class VideoReceiver:
         seconds between two keyframe requests.
         """
         seam = ReceiverSeam(receiver)
-        assembler = FrameAssembler(max_wait=max_wait, keyframe_interval=keyframe_interval)
-        video = cls(seam, on_frame, threads, assembler)
+        assembler = FrameAssembler(
+            partial(observer.frames_dropped, DropReason.INCOMPLETE),
+            max_wait=max_wait,
+            keyframe_interval=keyframe_interval,
+        )
+        video = cls(seam, on_frame, threads, assembler, observer)
         video._decoder.open()
         seam.take_packets(video._handle_packet)
         seam.take_rtcp(video._handle_rtcp)
         return video
-
-    @property
-    def stats(self) -> ReceiveStats:
-        """A snapshot of the counters."""
-        return ReceiveStats(
-            packets=self._packets,
-            frames_assembled=self._assembled,
-            frames_decoded=self._decoder.decoded,
-            frames_delivered=self._delivered,
-            dropped={
-                DropReason.INCOMPLETE: self._assembler.dropped,
-                DropReason.UNDECODABLE: self._decoder.undecodable,
-                DropReason.CORRUPT: self._decoder.corrupt,
-                DropReason.DECODER_BEHIND: self._decoder.behind,
-                DropReason.SUPERSEDED: self._decoder.superseded,
-            },
-            nacks=self._nacks,
-            plis=self._plis,
-            faults=self._faults,
-            last_packet=self._last_packet,
-            rtt=self._assembler.rtt,
-        )
 
     async def close(self) -> None:
         """Stops delivering at once, then waits for the decoding in progress. Idempotent."""
@@ -162,8 +138,7 @@ class VideoReceiver:
         if self._closed:
             return
         now = time.monotonic()
-        self._packets += 1
-        self._last_packet = now
+        self.last_packet = now
         try:
             media = self._seam.media_packet(packet, now)
             self._check_stall(media)
@@ -180,7 +155,6 @@ class VideoReceiver:
             self._clock.report(packet.ssrc, info.ntp_timestamp, info.rtp_timestamp)
 
     def _decode(self, frames: list[EncodedFrame]) -> None:
-        self._assembled += len(frames)
         for frame in frames:
             self._decoder.submit(frame)
 
@@ -189,7 +163,6 @@ class VideoReceiver:
             return
         encoded = frame.encoded
         self._waiting_since = None
-        self._delivered += 1
         try:
             self._on_frame(
                 ReceivedFrame(
@@ -240,13 +213,14 @@ class VideoReceiver:
         if ssrc is None:
             return
         if feedback.nack:
-            self._nacks += len(feedback.nack)
+            self._observer.packets_requested(len(feedback.nack))
             await self._seam.send_nack(ssrc, feedback.nack)
         if feedback.request_keyframe:
-            self._plis += 1
+            self._observer.keyframe_requested()
             await self._seam.send_pli(ssrc)
 
     def _count_fault(self) -> None:
-        self._faults += 1
-        if self._faults == 1:
+        self._observer.fault_contained()
+        if not self._fault_logged:
+            self._fault_logged = True
             logger.exception("fault in the receive path, contained; further ones are only counted")

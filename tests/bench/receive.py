@@ -35,6 +35,7 @@ from mediaserver.webrtc.decode_threads import DecodeThreads
 from mediaserver.webrtc.receiver import ReceivedFrame, VideoReceiver
 from tests.support.impairment import Impairment, ImpairmentRelay
 from tests.support.peer_pair import BarcodeCamera, read_barcode, sending
+from tests.support.receive_counts import ReceiveCounts
 
 DELAY_FRAMES = 240
 CPU_RUNS = 20
@@ -62,9 +63,10 @@ class Ours:
         self.shown: list[tuple[float, av.VideoFrame]] = []
         self.came = asyncio.Event()
         self._threads = DecodeThreads(1).__enter__()
+        self.counts = ReceiveCounts()
 
     def attach(self, receiver: RTCRtpReceiver) -> None:
-        self.video = VideoReceiver.attach(receiver, self._take, self._threads)
+        self.video = VideoReceiver.attach(receiver, self._take, self._threads, self.counts)
 
     def _take(self, frame: ReceivedFrame) -> None:
         now = time.monotonic()
@@ -173,8 +175,7 @@ async def loss() -> None:
             print(f"  {label:13} {receiver.name:14} pause {summary(pauses)}   age {summary(ages)}", end="")
             print(f"   usable {usable:.1%}", end="")
             if isinstance(receiver, Ours):
-                stats = receiver.video.stats
-                print(f"   nacks {stats.nacks} plis {stats.plis} assembled {stats.frames_assembled}", end="")
+                print(f"   nacks {receiver.counts.nacks} plis {receiver.counts.plis}", end="")
             print()
 
 

@@ -250,7 +250,7 @@ async def test_an_address_has_so_many_sessions_at_most(tiny_models: Path, tmp_pa
             assert response.status == 200
         with pytest.raises(Unreachable, match="again in 10 s"):
             await connect(front)
-        assert live.metric("sessions_active") == MAX_SESSIONS_AN_ADDRESS
+        assert live.metric("connections_open") == MAX_SESSIONS_AN_ADDRESS
 
 
 async def test_an_address_asks_so_often_at_most(tiny_models: Path, tmp_path: Path) -> None:
@@ -316,8 +316,8 @@ async def test_several_servers_share_the_sessions(tiny_models: Path, tmp_path: P
         http = await stack.enter_async_context(visitor(front))
         for _ in range(6):
             await stack.enter_async_context(http.ws_connect("/ws/inference"))
-        assert {live.metric("sessions_active") for live in (one, other)} == {3}
+        assert {live.metric("connections_open") for live in (one, other)} == {3}
         one.server.pause(60, if_idle=False)
         for _ in range(3):  # one takes nobody: the other takes all
             await stack.enter_async_context(http.ws_connect("/ws/inference"))
-        await eventually(lambda: other.metric("sessions_active") == 6)
+        await eventually(lambda: other.metric("connections_open") == 6)

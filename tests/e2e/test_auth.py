@@ -109,7 +109,7 @@ async def test_only_the_session_s_own_client_may_be_that_late(live: LiveServer) 
 
 
 async def test_pages_of_other_origins_are_refused_at_the_upgrade(live: LiveServer) -> None:
-    before = live.metric("sessions_refused_total", reason="origin")
+    before = live.metric("connections_refused_total", reason="origin")
     async with aiohttp.ClientSession() as http:
         for origin in ("https://evil.example", "null", live.http_url.rstrip("/")):
             async with http.get(
@@ -122,7 +122,7 @@ async def test_pages_of_other_origins_are_refused_at_the_upgrade(live: LiveServe
                 )  # so that its page can say why
         async with http.ws_connect(live.socket_url, headers={"Origin": SITE}) as socket:
             assert (await say_hello(socket, token=token()))["type"] == "welcome"
-    assert live.metric("sessions_refused_total", reason="origin") == before + 3
+    assert live.metric("connections_refused_total", reason="origin") == before + 3
 
 
 async def test_without_a_list_only_pages_of_this_server_come_in(tiny_models: Path) -> None:

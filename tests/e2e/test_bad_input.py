@@ -88,7 +88,7 @@ async def test_who_asks_for_a_socket_and_goes_leaves_no_traceback(
         writer.write((upgrade + key).encode())
         writer.transport.abort()
         await asyncio.sleep(0.01)
-    await eventually(lambda: live.metric("sessions_active") == 0)
+    await eventually(lambda: live.metric("connections_open") == 0)
     assert [record.getMessage() for record in caplog.records if record.exc_info] == []
 
 

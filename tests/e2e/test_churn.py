@@ -53,7 +53,7 @@ async def a_hundred_come_and_go(live: LiveServer) -> None:
         async with asyncio.TaskGroup() as group:
             for number in range(25):
                 group.create_task(come_and_go(live, number % 5))
-        await eventually(lambda: live.metric("sessions_active") == 0, 20)
+        await eventually(lambda: live.metric("connections_open") == 0, 20)
 
 
 async def test_a_hundred_connects_leave_nothing_behind(tiny_models: Path) -> None:

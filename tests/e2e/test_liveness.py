@@ -31,7 +31,7 @@ async def test_media_that_stops_ends_the_connection_with_a_reason(tiny_models: P
         await socket.send_str(HELLO)
         await socket.send_bytes(jpeg)
         assert await closing_reason(socket) == "media_timeout"
-        await eventually(lambda: live.metric("sessions_active") == 0, 5)
+        await eventually(lambda: live.metric("connections_open") == 0, 5)
 
 
 async def test_a_client_without_a_first_frame_is_let_go(tiny_models: Path) -> None:
@@ -45,9 +45,9 @@ async def test_a_client_that_vanishes_is_noticed_within_five_seconds(tiny_models
     async with live_server(tiny_models, no_media_timeout_s=60) as live, aiohttp.ClientSession() as http:
         socket = await http.ws_connect(live.socket_url, autoping=False)
         await socket.send_str(HELLO)
-        await eventually(lambda: live.metric("sessions_active") == 1)
+        await eventually(lambda: live.metric("connections_open") == 1)
         await eventually(lambda: live.ended("ping_timeout") == 1, 5)
-        await eventually(lambda: live.metric("sessions_active") == 0, 1)
+        await eventually(lambda: live.metric("connections_open") == 0, 1)
 
 
 async def test_a_client_that_drops_the_socket_is_noticed_at_once(tiny_models: Path) -> None:
@@ -69,7 +69,7 @@ async def test_a_full_server_says_when_to_come_back(tiny_models: Path) -> None:
             assert refused.status == 503
             assert int(refused.headers["Retry-After"]) > 0
             assert (await refused.json())["error"] == "full"
-        assert live.metric("sessions_refused_total", reason="full") == 1
+        assert live.metric("connections_refused_total", reason="full") == 1
         await still_served(socket)
 
 
@@ -88,7 +88,7 @@ async def test_draining_tells_every_client_why(tiny_models: Path) -> None:
             assert await closing_reason(socket) == "server_shutdown"
             await socket.receive(timeout=5)
         await draining
-        assert live.metric("sessions_active") == 0
+        assert live.metric("connections_open") == 0
         async with aiohttp.ClientSession() as http:
             async with http.get(f"{live.http_url}readyz") as response:
                 assert response.status == 503

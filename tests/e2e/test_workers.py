@@ -118,7 +118,7 @@ class TestTogether:
                     assert (refused.status, (await refused.json())["error"]) == (503, "full")
             for visitor in visitors:
                 await visitor.leave()
-            await until_metric(http, server, "sessions_active", 0)
+            await until_metric(http, server, "connections_open", 0)
 
     async def test_a_drain_counts_all_workers_and_holds_in_all(self, server: ServerProcess) -> None:
         async with fresh_http() as http:
@@ -163,11 +163,11 @@ class TestTogether:
 
     async def test_metrics_are_the_same_whoever_answers(self, server: ServerProcess) -> None:
         async with fresh_http() as http:
-            await until_metric(http, server, "sessions_active", 0)
+            await until_metric(http, server, "connections_open", 0)
             visitors = [await visit_worker(http, server, worker) for worker in (0, 1)]
             started = len(server.lines("session started"))
             for _ in range(BOTH_ASKED):
-                assert await metric(http, server, "sessions_active") == 2
+                assert await metric(http, server, "connections_open") == 2
             assert await metric(http, server, "sessions_started_total") == started - sum(
                 line["resumed"] for line in server.lines("session started")
             )
@@ -207,7 +207,7 @@ async def test_a_worker_that_is_killed_takes_only_its_own_sessions_and_they_come
 
             assert not any(client.welcome.resumed for client in victims)
             assert not any(client.stats.reconnects for client in others)
-            await until_metric(http, server, "sessions_active", len(clients))
+            await until_metric(http, server, "connections_open", len(clients))
             assert await metric(http, server, "sessions_started_total") == started + len(victims)
             await eventually(lambda: len(server.lines("listening on")) == 3, 20)
             for task in watching:

@@ -10,10 +10,13 @@ from signaling.messages import (
     FrameInfo,
     Hello,
     IceCandidate,
+    OcrEvent,
     PipelineConfig,
     ProtocolError,
     Result,
     ResultChannel,
+    ServerState,
+    StateEvent,
     WireDetection,
     WireMotion,
     WirePose,
@@ -108,6 +111,25 @@ def test_the_result_message_is_the_published_one() -> None:
     )
     assert json.loads(encode(result)) == published
     assert decode_server(json.dumps(published)) == result
+
+
+def test_events_are_told_apart_by_their_event() -> None:
+    named = {"rtp_timestamp": None, "pts_ms": 0.0, "capture_time_ms": None, "width": 320, "height": 240}
+    frame = FrameInfo(None, 0.0, None, 320, 240)
+    for event, published in (
+        (OcrEvent(frame, []), {"type": "event", "event": "ocr", "frame": named, "texts": []}),
+        (StateEvent(ServerState.DEGRADED), {"type": "event", "event": "state", "state": "degraded"}),
+    ):
+        assert json.loads(encode(event)) == published
+        assert decode_server(json.dumps(published)) == event
+
+
+@pytest.mark.parametrize(
+    "text", ['{"type":"event"}', '{"type":"event","event":"dance"}', '{"type":"event","event":"state"}']
+)
+def test_an_event_that_is_not_known_is_refused(text: str) -> None:
+    with pytest.raises(ProtocolError):
+        decode_server(text)
 
 
 def test_stages_that_did_not_run_are_null_on_the_wire() -> None:

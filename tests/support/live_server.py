@@ -30,7 +30,7 @@ class LiveServer(ServerAddress):
         return self.server.metrics.registry.get_sample_value(f"mediaserver_{name}", labels) or 0.0
 
     def ended(self, reason: str) -> float:
-        return self.metric("sessions_ended_total", reason=reason)
+        return self.metric("connections_ended_total", reason=reason)
 
 
 @contextlib.asynccontextmanager

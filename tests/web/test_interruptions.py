@@ -31,7 +31,7 @@ async def test_a_laptop_that_slept_goes_on_by_itself(red_clip: Path) -> None:
             os.kill(process, signal.SIGSTOP)
         try:
             await asyncio.sleep(SLEEP_S)
-            ended = await _metric(address, r'sessions_ended_total\{reason="\w+_timeout"\}')
+            ended = await _metric(address, r'connections_ended_total\{reason="\w+_timeout"\}')
         finally:
             for process in processes:
                 os.kill(process, signal.SIGCONT)

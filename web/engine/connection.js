@@ -154,6 +154,7 @@ const CODE_BY_END_REASON = {
   [EndReason.UNAUTHORIZED]: FailureCode.UNAUTHORIZED,
   [EndReason.REPLACED]: FailureCode.REPLACED,
   [EndReason.PROTOCOL_ERROR]: FailureCode.PROTOCOL_ERROR,
+  [EndReason.SERVER_FULL]: FailureCode.SERVER_BUSY,
   [EndReason.SERVER_SHUTDOWN]: FailureCode.SERVER_RESTARTING,
   [EndReason.INTERNAL_ERROR]: FailureCode.SERVER_ERROR,
 };

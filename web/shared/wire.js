@@ -22,6 +22,7 @@ export const EndReason = Object.freeze({
   PROTOCOL_ERROR: "protocol_error",
   UNAUTHORIZED: "unauthorized",
   REPLACED: "replaced",
+  SERVER_FULL: "server_full",
   SERVER_SHUTDOWN: "server_shutdown",
   INTERNAL_ERROR: "internal_error",
 });

@@ -3,8 +3,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from msgspec import UNSET
 
-from mediaserver.client.client import Channel, InferenceClient
+from mediaserver.client.client import Channel, ClientError, InferenceClient
 from signaling.messages import Error, ErrorCode, PipelineConfig
 from tests.support.clips import write_clip
 from tests.support.live_server import live_server
@@ -48,3 +49,29 @@ async def test_a_problem_is_told_and_the_rest_goes_on(
         ) as client:
             assert [result async for result in client.stream(short_clip)]
     assert [problem.code for problem in problems] == [ErrorCode.MODEL_UNAVAILABLE]
+
+
+async def test_clients_keep_their_wishes_to_themselves(tiny_models: Path, short_clip: Path) -> None:
+    """What the caller passed in stays his, whatever two clients that were given it are told later."""
+    shared = PipelineConfig(pose=False, ocr_labels=["red"])
+    change = PipelineConfig(detect=False, ocr_labels=["blue"])
+    async with live_server(tiny_models) as live:
+        async with (
+            InferenceClient(live.socket_url, pipeline=shared) as first,
+            InferenceClient(live.socket_url, pipeline=shared) as second,
+        ):
+            await first.configure(change)
+            assert change.ocr_labels is not UNSET
+            change.ocr_labels.append("green")
+            found = {client: [r async for r in client.stream(short_clip)][-1] for client in (first, second)}
+            assert found[first].detections is None
+            assert found[second].detections is not None
+            assert first._pipeline == PipelineConfig(detect=False, pose=False, ocr_labels=["blue"])
+    assert shared == PipelineConfig(pose=False, ocr_labels=["red"])
+
+
+async def test_a_wish_that_cannot_be_sent_changes_nothing() -> None:
+    client = InferenceClient(pipeline=PipelineConfig(pose=False))
+    with pytest.raises(ClientError, match="not connected"):
+        await client.configure(PipelineConfig(pose=True))
+    assert client._pipeline == PipelineConfig(pose=False)

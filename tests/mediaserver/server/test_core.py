@@ -51,7 +51,7 @@ async def test_a_session_whose_client_was_just_lost_still_counts(tiny_models: Pa
 
 async def test_who_has_not_said_hello_is_no_session_and_is_sent_away(tiny_models: Path) -> None:
     async with live_server(tiny_models) as live, raw_socket(live) as socket:
-        await eventually(lambda: live.metric("sessions_active"))
+        await eventually(lambda: live.metric("connections_open"))
         assert live.server.pause(60, if_idle=True)
         await socket.send_str('{"type":"hello"}')
         closing = await socket.receive_json(timeout=5)

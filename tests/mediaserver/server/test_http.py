@@ -35,8 +35,12 @@ async def test_health_readiness_and_metrics(tiny_models: Path) -> None:
             text = await response.text()
     assert response.content_type == "text/plain"
     for name in (
-        "sessions_active",
+        "connections_open",
+        "connections_ended_total",
         "sessions_ended_total",
+        "packets_requested_total",
+        "keyframes_requested_total",
+        "receive_faults_total",
         "frames_received_total",
         "frames_dropped_total",
         "frames_inferred_total",
@@ -60,9 +64,8 @@ async def test_models_that_cannot_be_used_make_the_server_unready(tmp_path: Path
 
     server = MediaServer(Settings(), load_nothing, Metrics(), scoreboard.alone().rows[0])  # type: ignore[arg-type]
     async with server.running():
-        await eventually(server.failed.is_set)
-        assert server.readiness is Readiness.FAILED
-        assert server.failure == "the GPU is on holiday"
+        assert await server.settled() is Readiness.FAILED
+        assert server.trouble == "the GPU is on holiday"
         assert server.refusal() is not None
 
 

@@ -41,14 +41,14 @@ def test_what_one_worker_counts_all_workers_see(board: Scoreboard) -> None:
     assert board.sessions == 0
 
 
-def test_the_limit_of_connections_is_for_all_together(board: Scoreboard) -> None:
+def test_the_limit_of_places_is_for_all_together(board: Scoreboard) -> None:
     first, second = board.rows
-    assert first.open_connection(limit=2)
-    assert in_another_process(lambda: second.open_connection(limit=2)) == 1
-    assert not first.open_connection(limit=2)
-    second.close_connection()
-    assert first.open_connection(limit=2)
-    assert first.connections == 2
+    assert first.take_place(limit=2)
+    assert in_another_process(lambda: second.take_place(limit=2)) == 1
+    assert not first.take_place(limit=2)
+    second.free_place()
+    assert first.take_place(limit=2)
+    assert board.places_taken == 2
 
 
 def test_a_pause_holds_in_all_workers_and_only_while_no_session_lives_if_asked(board: Scoreboard) -> None:

@@ -1,37 +1,14 @@
 from __future__ import annotations
 
-import time
+import contextlib
 from pathlib import Path
 
-import av
-import numpy as np
 import pytest
 
-from mediaserver.webrtc.receiver import ReceivedFrame
 from signaling.messages import EndReason
 from signaling.websocket import SignalingSocket
 from tests.support.live_server import live_server, raw_socket
 from tests.support.waiting import eventually
-
-
-def frame() -> ReceivedFrame:
-    picture = av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8), format="rgb24")
-    now = time.monotonic()
-    return ReceivedFrame(picture, 0, 0.0, None, arrived=now, decoded=now)
-
-
-async def test_a_peer_that_goes_on_while_its_connection_ends_is_not_heard(tiny_models: Path) -> None:
-    async with live_server(tiny_models) as live, raw_socket(live) as socket:
-        await socket.send_str('{"type":"hello"}')
-        await socket.receive_json(timeout=5)
-        (connection,) = live.server._connections
-        connection._take_track_frame(frame())
-        assert live.metric("frames_received_total", source="track") == 1
-        connection.end(EndReason.REPLACED)
-        connection._take_track_frame(frame())
-        await eventually(lambda: live.ended(EndReason.REPLACED))
-        connection._media_failed()
-        assert live.metric("frames_received_total", source="track") == 1
 
 
 async def test_a_session_is_counted_no_more_though_its_connection_cannot_be_closed_well(
@@ -48,6 +25,47 @@ async def test_a_session_is_counted_no_more_though_its_connection_cannot_be_clos
         await socket.receive_json(timeout=5)
         assert live.server.sessions == 1
         await socket.send_str('{"type":"bye"}')
-        await eventually(lambda: live.metric("sessions_active") == 0)
+        await eventually(lambda: live.metric("connections_open") == 0)
         assert live.server.sessions == 0
         assert live.ended(EndReason.BYE) == 1
+
+
+async def test_whoever_is_silent_longest_leaves_when_too_many_greet(
+    tiny_models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sockets that never say hello keep nobody out, however many they are."""
+    monkeypatch.setattr("mediaserver.server.core._MAX_GREETING", 3)
+    async with live_server(tiny_models, max_sessions=2) as live, contextlib.AsyncExitStack() as stack:
+        silent = [await stack.enter_async_context(raw_socket(live)) for _ in range(6)]
+        for socket in silent[:3]:
+            closing = await socket.receive_json(timeout=2)
+            assert (closing["type"], closing["reason"]) == ("closing", "hello_timeout")
+        for _ in range(2):
+            socket = await stack.enter_async_context(raw_socket(live))
+            await socket.send_str('{"type":"hello"}')
+            assert (await socket.receive_json(timeout=5))["type"] == "welcome"
+
+
+async def test_places_are_taken_by_hello_not_by_the_socket(tiny_models: Path) -> None:
+    async with live_server(tiny_models, max_sessions=1) as live, contextlib.AsyncExitStack() as stack:
+        first, second = [await stack.enter_async_context(raw_socket(live)) for _ in range(2)]
+        await second.send_str('{"type":"hello"}')
+        assert (await second.receive_json(timeout=5))["type"] == "welcome"
+        await first.send_str('{"type":"hello"}')
+        closing = await first.receive_json(timeout=5)
+        assert (closing["type"], closing["reason"], closing["retry_after_s"]) == (
+            "closing",
+            "server_full",
+            10,
+        )
+        assert live.server.sessions == 1
+
+
+async def test_hello_is_said_once(tiny_models: Path) -> None:
+    async with live_server(tiny_models) as live, raw_socket(live) as socket:
+        for _ in range(2):
+            await socket.send_str('{"type":"hello"}')
+        assert (await socket.receive_json(timeout=5))["type"] == "welcome"
+        assert (await socket.receive_json(timeout=5))["code"] == "unexpected_message"
+        await socket.send_str('{"type":"ping"}')
+        assert (await socket.receive_json(timeout=5))["type"] == "pong"

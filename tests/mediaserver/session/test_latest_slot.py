@@ -5,13 +5,12 @@ import asyncio
 from mediaserver.session.latest_slot import LatestSlot
 
 
-async def test_the_newest_item_wins_and_the_others_are_counted() -> None:
+async def test_the_newest_item_wins_and_it_says_when_it_pushed_one_out() -> None:
     slot: LatestSlot[int] = LatestSlot()
-    for number in range(5):
-        slot.put(number)
-    assert slot.take() == 4
-    assert slot.replaced == 4
+    assert [slot.put(number) for number in range(3)] == [False, True, True]
+    assert slot.take() == 2
     assert slot.take() is None
+    assert not slot.put(3)
 
 
 async def test_filled_waits_for_an_item() -> None:

@@ -4,9 +4,13 @@ import asyncio
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from mediaserver.server import scoreboard
+from mediaserver.session.ending import ConnectionEnded
 from mediaserver.session.registry import SessionRegistry
 from mediaserver.telemetry.metrics import Metrics
+from signaling.messages import EndReason
 
 
 def session(token: str) -> Any:
@@ -16,15 +20,17 @@ def session(token: str) -> Any:
 def nothing() -> None: ...
 
 
-def registry(resume_window_s: float, max_resumable: int = 8) -> SessionRegistry:
-    return SessionRegistry(resume_window_s, max_resumable, scoreboard.alone().rows[0], Metrics())
+def registry(
+    resume_window_s: float, max_sessions: int = 8, metrics: Metrics | None = None
+) -> SessionRegistry:
+    return SessionRegistry(resume_window_s, max_sessions, scoreboard.alone().rows[0], metrics or Metrics())
 
 
 async def test_a_lost_client_finds_its_session_again() -> None:
     sessions = registry(10)
     lost = session("token")
     sessions.add(lost, nothing)
-    sessions.release(lost, nothing, resumable=True)
+    sessions.release(lost, nothing, EndReason.CLIENT_GONE)
     assert sessions.resume("token", nothing) is lost
     sessions.close()
 
@@ -34,8 +40,8 @@ async def test_it_counts_who_is_there_and_who_may_come_back() -> None:
     here, lost, done = session("here"), session("lost"), session("done")
     for each in (here, lost, done):
         sessions.add(each, nothing)
-    sessions.release(lost, nothing, resumable=True)
-    sessions.release(done, nothing, resumable=False)
+    sessions.release(lost, nothing, EndReason.CLIENT_GONE)
+    sessions.release(done, nothing, EndReason.BYE)
     assert len(sessions) == 2
     assert [token in sessions for token in ("here", "lost", "done", None)] == [True, True, False, False]
     sessions.close()
@@ -45,7 +51,7 @@ async def test_after_the_window_it_is_gone() -> None:
     sessions = registry(0.02)
     lost = session("token")
     sessions.add(lost, nothing)
-    sessions.release(lost, nothing, resumable=True)
+    sessions.release(lost, nothing, EndReason.CLIENT_GONE)
     await asyncio.sleep(0.06)
     assert sessions.resume("token", nothing) is None
 
@@ -54,7 +60,7 @@ async def test_a_client_that_said_goodbye_cannot_come_back() -> None:
     sessions = registry(10)
     done = session("token")
     sessions.add(done, nothing)
-    sessions.release(done, nothing, resumable=False)
+    sessions.release(done, nothing, EndReason.BYE)
     assert sessions.resume("token", nothing) is None
 
 
@@ -70,17 +76,17 @@ async def test_resuming_ends_the_connection_that_still_runs_the_session() -> Non
     assert sessions.resume("token", nothing) == running
     assert ended == ["first"]
     # The first connection winds up later and must not take the session away from the second.
-    sessions.release(running, first, resumable=False)
+    sessions.release(running, first, EndReason.BYE)
     assert sessions.resume("token", nothing) is running
     sessions.close()
 
 
 async def test_lost_sessions_do_not_pile_up() -> None:
-    sessions = registry(10, max_resumable=2)
+    sessions = registry(10, max_sessions=2)
     for number in range(5):
         lost = session(str(number))
         sessions.add(lost, nothing)
-        sessions.release(lost, nothing, resumable=True)
+        sessions.release(lost, nothing, EndReason.CLIENT_GONE)
     assert [sessions.resume(str(number), nothing) is not None for number in range(5)] == [
         False,
         False,
@@ -92,14 +98,54 @@ async def test_lost_sessions_do_not_pile_up() -> None:
 
 
 async def test_a_long_session_that_was_just_lost_outlasts_those_lost_before_it() -> None:
-    sessions = registry(10, max_resumable=2)
+    sessions = registry(10, max_sessions=2)
     long = session("long")
     sessions.add(long, nothing)
     for number in range(2):
         lost = session(str(number))
         sessions.add(lost, nothing)
-        sessions.release(lost, nothing, resumable=True)
+        sessions.release(lost, nothing, EndReason.CLIENT_GONE)
         await asyncio.sleep(0.002)
-    sessions.release(long, nothing, resumable=True)
+    sessions.release(long, nothing, EndReason.CLIENT_GONE)
     assert [token in sessions for token in ("0", "1", "long")] == [False, True, True]
     sessions.close()
+
+
+async def test_a_place_is_for_a_client_and_a_session_that_waits_for_one_has_none() -> None:
+    sessions = registry(10, max_sessions=1)
+    first, second = session("first"), session("second")
+    sessions.add(first, nothing)
+    with pytest.raises(ConnectionEnded, match="server_full"):
+        sessions.add(second, nothing)
+    sessions.release(first, nothing, EndReason.CLIENT_GONE)
+    sessions.add(second, nothing)
+    with pytest.raises(ConnectionEnded, match="server_full"):
+        sessions.resume("first", nothing)
+    sessions.release(second, nothing, EndReason.BYE)
+    assert sessions.resume("first", nothing) is first, "it went on waiting"
+    sessions.close()
+
+
+async def test_sessions_started_less_those_ended_are_those_that_live() -> None:
+    metrics = Metrics()
+    sessions = registry(10, max_sessions=2, metrics=metrics)
+
+    def balance() -> tuple[float, float]:
+        value = metrics.registry.get_sample_value
+        started = value("mediaserver_sessions_started_total") or 0.0
+        ended = sum(
+            value("mediaserver_sessions_ended_total", {"reason": reason}) or 0.0 for reason in EndReason
+        )
+        return started - ended, value("mediaserver_sessions_live") or 0.0
+
+    for number, reason in enumerate((EndReason.BYE, *[EndReason.MEDIA_TIMEOUT] * 3)):
+        each = session(str(number))
+        sessions.add(each, nothing)
+        assert balance() == (len(sessions), len(sessions))
+        sessions.release(each, nothing, reason)
+        assert balance() == (len(sessions), len(sessions))
+    assert len(sessions) == 2, "of those that wait the longest lost one was forgotten"
+    assert sessions.resume("3", nothing) is not None
+    assert balance() == (2, 2)
+    sessions.close()
+    assert balance() == (0, 0)

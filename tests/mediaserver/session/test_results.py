@@ -1,13 +1,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
-
-import pytest
 
 from inference.types import Detection, FrameIdentity, Motion, PipelineResult, Pose, Text
-from mediaserver.session.results import ResultSender, package
-from signaling.messages import Result, ResultChannel, encode
+from mediaserver.session.results import package
+from signaling.messages import Result, encode
 
 IDENTITY = FrameIdentity(2712345678, 4033.333, 1795441737965.625, 640, 480)
 PERSON = (0.123456, 0.2, 0.3, 0.5)
@@ -44,49 +41,3 @@ def test_absent_stages_stay_absent() -> None:
 
 def test_a_person_with_a_skeleton_fits_into_one_datagram() -> None:
     assert len(encode(result(people=1))) < 1100
-
-
-@dataclass
-class Channel:
-    """What `ResultSender` uses of an RTCDataChannel."""
-
-    readyState: str = "open"
-    bufferedAmount: int = 0
-    sent: list[str] = field(default_factory=list)
-
-    def send(self, text: str) -> None:
-        self.sent.append(text)
-
-
-@dataclass
-class Socket:
-    """What `ResultSender` uses of a SignalingSocket."""
-
-    ready: bool = True
-    sent: list[str] = field(default_factory=list)
-
-    async def send_if_ready(self, text: str) -> bool:
-        if self.ready:
-            self.sent.append(text)
-        return self.ready
-
-
-@pytest.mark.parametrize(
-    ("wanted", "channel", "ready", "expected"),
-    [
-        (ResultChannel.DATACHANNEL, Channel(), True, ResultChannel.DATACHANNEL),
-        (ResultChannel.DATACHANNEL, None, True, ResultChannel.WEBSOCKET),
-        (ResultChannel.DATACHANNEL, Channel(readyState="connecting"), True, ResultChannel.WEBSOCKET),
-        (ResultChannel.DATACHANNEL, Channel(bufferedAmount=10**6), True, None),
-        (ResultChannel.WEBSOCKET, Channel(), True, ResultChannel.WEBSOCKET),
-        (ResultChannel.WEBSOCKET, None, False, None),
-    ],
-)
-async def test_results_take_the_channel_that_is_wanted_and_open_or_are_dropped(
-    wanted: ResultChannel, channel: Channel | None, ready: bool, expected: ResultChannel | None
-) -> None:
-    socket = Socket(ready)
-    sender = ResultSender(socket, wanted)  # type: ignore[arg-type]
-    sender.use(channel)  # type: ignore[arg-type]
-    assert await sender.send(result()) is expected
-    assert len(socket.sent) == (expected is ResultChannel.WEBSOCKET)

@@ -135,7 +135,7 @@ async def test_as_many_frames_are_under_way_as_the_engine_has_use_for(of_one_ses
         assert [result.seq for result in client.results] == list(range(1, of_one_session + 2))
         times = [result.frame.pts_ms for result in client.results]
         assert times == sorted(times)
-        assert session.sink.replaced == 6 - len(client.results)
+        assert session.dropped["sink"] == 6 - len(client.results)
         assert scheduler.in_flight == 0
         engine.opened.clear()
         for _ in range(3):

@@ -19,7 +19,9 @@ from mediaserver.webrtc.decoder import (
     DecodedFrame,
     FrameDecoder,
 )
+from mediaserver.webrtc.drop_reason import DropReason
 from mediaserver.webrtc.frame_assembler import EncodedFrame, VideoCodec
+from tests.support.receive_counts import ReceiveCounts
 
 ENCODERS = {
     VideoCodec.VP8: ("libvpx", {"deadline": "realtime", "lag-in-frames": "0"}),
@@ -145,7 +147,8 @@ class Sink:
         self.pictures: list[DecodedFrame] = []
         self.references_lost = 0
         self.told = asyncio.Event()
-        self.decoder = BoundedDecoder(threads, self.take, self.lose)
+        self.counts = ReceiveCounts()
+        self.decoder = BoundedDecoder(threads, self.take, self.lose, self.counts.frames_dropped)
 
     def take(self, frame: DecodedFrame) -> None:
         self.pictures.append(frame)
@@ -180,7 +183,7 @@ class TestBoundedDecoder:
             await sink.until(lambda: not sink.decoder.busy)
         await sink.decoder.close()
         assert [p.encoded for p in sink.pictures] == vp8
-        assert (sink.decoder.decoded, sink.decoder.superseded, sink.decoder.behind) == (30, 0, 0)
+        assert not sink.counts.dropped
 
     async def test_held_up_for_a_while_it_catches_up_and_delivers_the_newest(
         self, threads: DecodeThreads, vp8: list[EncodedFrame]
@@ -194,7 +197,7 @@ class TestBoundedDecoder:
         await sink.until(lambda: len(sink.pictures) == 2)
         await sink.decoder.close()
         assert sink.pictures[-1].encoded is vp8[MAX_PENDING]
-        assert sink.decoder.superseded == MAX_PENDING - 1
+        assert sink.counts.dropped == {DropReason.SUPERSEDED: MAX_PENDING - 1}
         assert sink.references_lost == 0
 
     async def test_held_up_for_longer_it_skips_to_a_keyframe(
@@ -206,7 +209,7 @@ class TestBoundedDecoder:
         for frame in vp8[: MAX_PENDING + 2]:
             sink.decoder.submit(frame)
         assert sink.references_lost == 1
-        assert sink.decoder.behind == MAX_PENDING + 1
+        assert sink.counts.dropped == {DropReason.DECODER_BEHIND: MAX_PENDING + 1}
         sink.decoder.submit(vp8[0])
         release.set()
         await sink.until(lambda: len(sink.pictures) == 2)
@@ -222,7 +225,7 @@ class TestBoundedDecoder:
         await sink.until(lambda: sink.references_lost == 1)
         await sink.decoder.close()
         assert sink.pictures == []
-        assert sink.decoder.undecodable == 2
+        assert sink.counts.dropped == {DropReason.UNDECODABLE: 2}
 
     async def test_after_close_nothing_comes_any_more(
         self, threads: DecodeThreads, vp8: list[EncodedFrame]

@@ -19,6 +19,15 @@ from mediaserver.webrtc.frame_assembler import (
 FRAME_TICKS = 3000
 
 
+class CountingAssembler(FrameAssembler):
+    def __init__(self, **settings: float) -> None:
+        super().__init__(self.count, **settings)
+        self.dropped = 0
+
+    def count(self, dropped: int) -> None:
+        self.dropped += dropped
+
+
 class Sender:
     """Makes the packets of consecutive VP8 frames; each packet carries its own number as data."""
 
@@ -59,7 +68,7 @@ def add_all(assembler: FrameAssembler, packets: list[MediaPacket]) -> list[Encod
 
 def started(sender: Sender, **settings: float) -> FrameAssembler:
     """An assembler that has the keyframe already."""
-    assembler = FrameAssembler(**settings)
+    assembler = CountingAssembler(**settings)
     assert len(add_all(assembler, sender.frame(keyframe=True))) == 1
     return assembler
 
@@ -67,7 +76,7 @@ def started(sender: Sender, **settings: float) -> FrameAssembler:
 class TestWholeFrames:
     def test_a_frame_leaves_with_its_last_packet(self) -> None:
         sender = Sender()
-        assembler = FrameAssembler()
+        assembler = CountingAssembler()
         first, second, last = sender.frame(at=1.5, keyframe=True)
 
         assert assembler.add(first) == []
@@ -111,7 +120,7 @@ class TestWholeFrames:
     @pytest.mark.parametrize("first_sequence", [0xFFFE, 0xFFF0])
     def test_sequence_numbers_and_timestamps_wrap(self, first_sequence: int) -> None:
         sender = Sender(first_sequence, first_timestamp=0xFFFFFFFF - 2 * FRAME_TICKS)
-        assembler = FrameAssembler()
+        assembler = CountingAssembler()
         packets = sender.frame(keyframe=True)
         for _ in range(20):
             packets += sender.frame()
@@ -119,7 +128,7 @@ class TestWholeFrames:
 
     def test_nothing_leaves_before_the_first_keyframe(self) -> None:
         sender = Sender()
-        assembler = FrameAssembler()
+        assembler = CountingAssembler()
         assert add_all(assembler, sender.frame()) == []
         assert assembler.dropped == 1
         assert len(add_all(assembler, sender.frame(keyframe=True) + sender.frame())) == 2
@@ -186,7 +195,7 @@ class TestLoss:
 
     def test_keyframe_requests_are_spaced_and_repeated_while_packets_come(self) -> None:
         sender = Sender()
-        assembler = FrameAssembler(keyframe_interval=0.25)
+        assembler = CountingAssembler(keyframe_interval=0.25)
         requests = []
         for step in range(100):
             now = step * 0.01
@@ -197,14 +206,14 @@ class TestLoss:
 
     def test_a_silent_sender_is_not_asked_again(self) -> None:
         sender = Sender()
-        assembler = FrameAssembler()
+        assembler = CountingAssembler()
         add_all(assembler, sender.frame())
         assert assembler.poll(0.0).request_keyframe
         assert assembler.due is None
 
     def test_no_second_keyframe_is_asked_for_while_one_arrives(self) -> None:
         sender = Sender()
-        assembler = FrameAssembler()
+        assembler = CountingAssembler()
         first, *rest = sender.frame(keyframe=True)
         assembler.add(first)
         assert assembler.due is None
@@ -212,7 +221,7 @@ class TestLoss:
 
     def test_a_hole_in_an_awaited_keyframe_is_repaired_for_longer(self) -> None:
         sender = Sender()
-        assembler = FrameAssembler(max_wait=0.15)
+        assembler = CountingAssembler(max_wait=0.15)
         first, lost, last = sender.frame(keyframe=True)
         add_all(assembler, [first, last])
         for step in range(30):
@@ -222,14 +231,14 @@ class TestLoss:
 
     def test_what_is_missing_before_an_awaited_keyframe_is_not_asked_for(self) -> None:
         sender = Sender()
-        assembler = FrameAssembler()
+        assembler = CountingAssembler()
         delta, keyframe = sender.frame(), sender.frame(keyframe=True)
         add_all(assembler, [delta[0], keyframe[0]])
         assert assembler.poll(0.0).nack == []
 
     def test_a_stalled_receiver_can_demand_one_nevertheless(self) -> None:
         sender = Sender()
-        assembler = FrameAssembler()
+        assembler = CountingAssembler()
         assembler.add(sender.frame(keyframe=True)[0])
         assembler.demand_keyframe()
         assert assembler.poll(0.4).request_keyframe
@@ -279,7 +288,7 @@ class LossyPath:
         self.rng = random.Random(seed)
         self.loss, self.lateness, self.duplicates = (self.rng.random() * 0.3 for _ in range(3))
         self.sender = Sender(self.rng.randrange(1 << 16), self.rng.randrange(1 << 32))
-        self.assembler = FrameAssembler()
+        self.assembler = CountingAssembler()
         self.sent: dict[int, MediaPacket] = {}
         self.whole: list[EncodedFrame] = []
         """Every frame as it was sent."""

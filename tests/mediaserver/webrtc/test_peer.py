@@ -12,6 +12,7 @@ from aiortc.sdp import SessionDescription
 from mediaserver.settings.types import IpAddress, NetworkInterface
 from mediaserver.webrtc.decode_threads import DecodeThreads
 from mediaserver.webrtc.peer import Peer
+from tests.support.receive_counts import ReceiveCounts
 
 LOOPBACK = (NetworkInterface("127.0.0.1"),)
 
@@ -24,6 +25,7 @@ async def answering(**addresses: Any) -> AsyncIterator[Peer]:
             on_frame=lambda frame: None,
             on_results_channel=lambda channel: None,
             on_failed=lambda: None,
+            observer=ReceiveCounts(),
             **addresses,
         )
         try:
