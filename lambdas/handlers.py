@@ -47,7 +47,11 @@ class Handlers:
         return outcome
 
     def authorize(self, event: Event, _context: object) -> Answer:
-        """Lets in who carries ``Authorization: Bearer`` and a token made for this API."""
+        """Lets in who carries ``Authorization: Bearer`` and a token made for this API.
+
+        Raises `LifecycleError` where the keys cannot be read: API Gateway then answers 500, so that no page
+        takes its user's token for a bad one.
+        """
         scheme, _, token = event.get("headers", {}).get("authorization", "").partition(" ")
         if scheme.lower() != "bearer":
             return {"isAuthorized": False}

@@ -9,7 +9,9 @@ from datetime import UTC, datetime, timedelta
 import boto3
 
 from lambdas.errors import LifecycleError
-from lambdas.tokens import Audience, Keyring, mint
+from lambdas.tokens import Audience, InvalidToken, Keyring, mint, verify
+
+_MAX_DAYS = 3650
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -20,8 +22,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--region")
     parser.add_argument("--days", type=int, default=30, help="valid for so long (default: %(default)s)")
     options = parser.parse_args(arguments)
-    if options.days < 1:
-        parser.error("--days must be at least 1")
+    if not 1 <= options.days <= _MAX_DAYS:
+        parser.error(f"--days must be 1 to {_MAX_DAYS}")
     now = datetime.now(UTC)
     client = boto3.client("secretsmanager", region_name=options.region)
     try:
@@ -29,7 +31,12 @@ def main(arguments: list[str] | None = None) -> int:
     except LifecycleError as error:
         sys.stderr.write(f"{error} ({error.__cause__ or error.code})\n")
         return 1
-    sys.stdout.write(mint(keys, Audience.API, options.name, now, timedelta(days=options.days)) + "\n")
+    token = mint(keys, Audience.API, options.name, now, timedelta(days=options.days))
+    try:
+        verify(keys, Audience.API, token, now)
+    except InvalidToken as error:
+        parser.error(f"a token with this name would be refused: {error}")
+    sys.stdout.write(token + "\n")
     return 0
 
 

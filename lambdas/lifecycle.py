@@ -132,13 +132,14 @@ class Lifecycle:
         state = self._state(machine, now)
         if state in {State.STOPPING, State.FAILED}:
             return self._status(state, machine, now, stops_at=None)
+        # Before anything is started: no machine runs for a user who can get no token.
+        token = mint(self._keyring.keys(), Audience.SESSION, user, now, self._settings.token_life)
         launched = now if state is State.STOPPED else machine.launched
         stops_at = self._lease(now + self._settings.idle, launched, now)
         if state is State.STOPPED:
             # If this fails the lease stays: another caller's start may have succeeded under it.
             self._machine.start(machine)
             state = State.STARTING
-        token = mint(self._keyring.keys(), Audience.SESSION, user, now, self._settings.token_life)
         machine = replace(machine, launched=launched)
         return self._status(state, machine, now, stops_at=stops_at, token=token)
 

@@ -15,11 +15,12 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 PROTOCOL_VERSION = 1
 MAX_TEXT_BYTES = 64 * 1024
 MAX_JPEG_BYTES = 512 * 1024
+MAX_TOKEN_BYTES = 4 * 1024
 
 Score: TypeAlias = Annotated[float, Meta(ge=0.0, le=1.0)]
 Label: TypeAlias = Annotated[str, Meta(min_length=1, max_length=64)]
 Sdp: TypeAlias = Annotated[str, Meta(min_length=1, max_length=MAX_TEXT_BYTES)]
-Token: TypeAlias = Annotated[str, Meta(max_length=4096)]
+Token: TypeAlias = Annotated[str, Meta(max_length=MAX_TOKEN_BYTES)]
 Framerate: TypeAlias = Annotated[float, Meta(gt=0.0)]
 
 

@@ -1,14 +1,23 @@
 from __future__ import annotations
 
-from datetime import timedelta
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from lambdas.errors import Throttled
+from lambdas.errors import Denied, Throttled
 from lambdas.tokens import Audience, mint, verify
-from tests.lambdas.world import KEYS, World
+from tests.lambdas.world import World
+from tests.token_vectors import KEYS, TOKENS, TokenVector
 
+HEADER_TOKENS = [
+    vector
+    for vector in TOKENS
+    if vector.refused and vector.keys is None and isinstance(vector.made_for(Audience.API), str)
+]
 CALLS = {
     "start": ("DescribeInstances", "UpdateSchedule", "CreateSchedule", "StartInstances"),
     "status": ("DescribeInstances",),
@@ -56,6 +65,26 @@ def test_a_failing_reaper_is_heard(world: World) -> None:
         world.reap()
 
 
+@contextmanager
+def unusable_keys(world: World) -> Iterator[None]:
+    """The secret is no key set, and the functions look at it again: it is long after any other test."""
+    secrets = world.session.client("secretsmanager")
+    secrets.put_secret_value(SecretId=world.settings.keys_secret, SecretString='{"k1": "short"}')
+    world.advance(timedelta(days=3650))
+    try:
+        yield
+    finally:
+        secrets.put_secret_value(SecretId=world.settings.keys_secret, SecretString=json.dumps(KEYS))
+
+
+def test_without_usable_keys_no_machine_is_started(world: World) -> None:
+    with unusable_keys(world):
+        answer = world.press("start")
+    assert (answer["http"], answer["error"]) == (500, "denied")
+    assert "signing keys" in answer["message"]
+    assert world.starts == 0
+
+
 class TestAuthorize:
     def allowed(self, world: World, authorization: str | None) -> bool:
         headers = {} if authorization is None else {"authorization": authorization}
@@ -76,6 +105,15 @@ class TestAuthorize:
             f"Basic {world.api_token()}",
         ):
             assert not self.allowed(world, authorization)
+
+    @pytest.mark.parametrize("vector", HEADER_TOKENS, ids=[vector.name for vector in HEADER_TOKENS])
+    def test_refuses_every_bad_token(self, world: World, vector: TokenVector) -> None:
+        world.now = datetime.fromtimestamp(vector.now, UTC)
+        assert not self.allowed(world, f"Bearer {vector.made_for(Audience.API)}")
+
+    def test_says_that_it_has_no_keys_rather_than_that_a_token_is_bad(self, world: World) -> None:
+        with unusable_keys(world), pytest.raises(Denied):
+            self.allowed(world, f"Bearer {world.api_token()}")
 
     def test_refuses_an_expired_token(self, world: World) -> None:
         token = world.api_token(timedelta(minutes=1))

@@ -17,8 +17,8 @@ from moto.core.models import DEFAULT_ACCOUNT_ID
 from lambdas.dev.cloud import REGION, Cloud, refusal, settings
 from lambdas.heartbeat import METRIC, NAMESPACE
 from lambdas.tokens import Audience, InvalidToken, mint, verify
+from tests.token_vectors import KEYS
 
-KEYS = {"k1": "an old key of more than 32 bytes!!", "k2": "a new key of more than 32 bytes!!!"}
 EPOCH = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
 BOOT = timedelta(minutes=2)
 
