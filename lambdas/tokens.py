@@ -1,7 +1,8 @@
 """Signed tokens (JWT, RFC 7519, HS256) and the rotating keys that sign them.
 
-One key set, three audiences, so that no token opens a door that it was not made for. The media server reads
-keys and tokens by the same rules (``signaling/auth.py``); ``tests/token_vectors.json`` holds both to them.
+One key set, three audiences, so that no token opens a door that it was not made for. The media server judges
+keys and tokens by the same rules (``signaling/auth.py``); ``tests/support/token_vectors.json`` holds both to
+them.
 """
 
 from __future__ import annotations

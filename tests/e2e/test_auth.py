@@ -15,11 +15,14 @@ import pytest_asyncio
 
 from mediaserver.client.client import InferenceClient, Refused
 from mediaserver.settings.types import Origin, TokenKeys
+from signaling.auth import Audience
+from signaling.messages import ErrorCode
 from tests.support.live_server import LiveServer, live_server, raw_socket
+from tests.support.token_vectors import KEYS, TOKENS, TokenVector
 from tests.support.waiting import eventually
 
-KEYS = {"old": "an old key of more than 32 bytes!!", "new": "a new key of more than 32 bytes!!!"}
 SITE = "https://site.example"
+BAD_TOKENS = [vector for vector in TOKENS if vector.refused and vector.keys is None]
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -32,13 +35,13 @@ async def live(tiny_models: Path) -> AsyncIterator[LiveServer]:
 
 
 def token(
-    audience: str = "mediaserver", key_id: str = "new", secret: str | None = None, life_s: int = 60
+    audience: str = "mediaserver", key_id: str = "k2", secret: str | None = None, life_s: int = 60
 ) -> str:
     claims = {"aud": audience, "sub": "ada", "exp": int(time.time()) + life_s}
     return jwt.encode(claims, secret or KEYS[key_id], algorithm="HS256", headers={"kid": key_id})
 
 
-async def say_hello(socket: aiohttp.ClientWebSocketResponse, **fields: str | None) -> dict[str, Any]:
+async def say_hello(socket: aiohttp.ClientWebSocketResponse, **fields: object) -> dict[str, Any]:
     await socket.send_str(json.dumps({"type": "hello", **fields}))
     answer: dict[str, Any] = await socket.receive_json(timeout=5)
     return answer
@@ -54,7 +57,7 @@ async def test_a_token_of_any_key_opens_a_session(live: LiveServer, key_id: str)
     ("wrong", "words"),
     [
         (None, "needed"),
-        ("garbage", "known key"),
+        ("garbage", "not a JWT"),
         (token(secret="a key that someone else thought of!!"), "known key"),
         (token(audience="mediaserver-control"), "something else"),
         (token(life_s=-60), "expired"),
@@ -73,6 +76,14 @@ async def test_without_a_good_token_the_connection_ends_with_a_reason(
         assert (await socket.receive(timeout=5)).type is aiohttp.WSMsgType.CLOSE
     await eventually(lambda: live.ended("unauthorized") == before + 1)
     assert live.server.sessions == sessions
+
+
+@pytest.mark.parametrize("vector", BAD_TOKENS, ids=[vector.name for vector in BAD_TOKENS])
+async def test_every_bad_token_gets_a_typed_error(live: LiveServer, vector: TokenVector) -> None:
+    async with raw_socket(live) as socket:
+        error = await say_hello(socket, token=vector.made_for(Audience.SESSION))
+    assert error["type"] == "error"
+    assert error["code"] in {ErrorCode.UNAUTHORIZED, ErrorCode.BAD_MESSAGE, ErrorCode.TOO_LARGE}
 
 
 async def test_the_client_of_this_package_brings_its_token(live: LiveServer) -> None:

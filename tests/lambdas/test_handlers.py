@@ -11,7 +11,7 @@ import pytest
 from lambdas.errors import Denied, Throttled
 from lambdas.tokens import Audience, mint, verify
 from tests.lambdas.world import World
-from tests.token_vectors import KEYS, TOKENS, TokenVector
+from tests.support.token_vectors import KEYS, TOKENS, TokenVector
 
 HEADER_TOKENS = [
     vector

@@ -15,7 +15,7 @@ from lambdas.tokens import Audience, InvalidToken, Keyring, mint, parse_keys, ve
 from signaling import auth
 from tests.lambdas.world import EPOCH, World
 from tests.signaling.test_auth import outcome as outcome_by_server
-from tests.token_vectors import (
+from tests.support.token_vectors import (
     KEY_SETS,
     KEYS,
     NOW,

@@ -17,7 +17,7 @@ from moto.core.models import DEFAULT_ACCOUNT_ID
 from lambdas.dev.cloud import REGION, Cloud, refusal, settings
 from lambdas.heartbeat import METRIC, NAMESPACE
 from lambdas.tokens import Audience, InvalidToken, mint, verify
-from tests.token_vectors import KEYS
+from tests.support.token_vectors import KEYS
 
 EPOCH = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
 BOOT = timedelta(minutes=2)

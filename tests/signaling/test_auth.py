@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import pytest
 
 from signaling.auth import Audience, BadKeys, Expired, Unauthorized, origin_allowed, parse_keys, verify
-from tests.token_vectors import (
+from tests.support.token_vectors import (
     KEY_SETS,
     KEYS,
     NOW,

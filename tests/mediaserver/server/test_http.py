@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
@@ -12,16 +13,21 @@ import pytest
 import pytest_asyncio
 
 from mediaserver.settings.types import HttpUrl, Origin, TokenKeys
+from signaling.auth import Audience
 from tests.support.live_server import LiveServer, live_server, raw_socket
+from tests.support.token_vectors import KEYS, TOKENS
 from tests.support.waiting import eventually
-
-KEY = "a key of more than 32 bytes, for tests"
 
 
 def signed(audience: str) -> str:
     """A token for that audience, good for a minute."""
     claims = {"aud": audience, "sub": "test", "exp": int(time.time()) + 60}
-    return jwt.encode(claims, KEY, algorithm="HS256", headers={"kid": "k1"})
+    return jwt.encode(claims, KEYS["k1"], algorithm="HS256", headers={"kid": "k1"})
+
+
+def fits_into_a_header(token: object) -> bool:
+    """RFC 9110, section 5.5, and the 8190 bytes that aiohttp reads."""
+    return isinstance(token, str) and len(token) < 8000 and not set(token) & set("\0\r\n")
 
 
 async def test_health_readiness_and_metrics(tiny_models: Path) -> None:
@@ -96,7 +102,7 @@ class TestDrain:
 
     @pytest_asyncio.fixture
     async def live(self, tiny_models: Path) -> AsyncIterator[LiveServer]:
-        async with live_server(tiny_models, token_keys=TokenKeys(json.dumps({"k1": KEY}))) as running:
+        async with live_server(tiny_models, token_keys=TokenKeys(json.dumps(KEYS))) as running:
             yield running
 
     async def ask(
@@ -138,6 +144,25 @@ class TestDrain:
                 assert response.status == 401
                 assert response.headers["WWW-Authenticate"] == "Bearer"
         assert live.server.refusal() is None
+
+    async def test_refuses_every_bad_token(self, live: LiveServer) -> None:
+        for vector in TOKENS:
+            token = vector.made_for(Audience.CONTROL)
+            if vector.refused and vector.keys is None and fits_into_a_header(token):
+                status, answer = await self.ask_in_bytes(
+                    live, f"Bearer {token}".encode(errors="surrogatepass")
+                )
+                assert (status, answer["error"]) == (401, "unauthorized"), vector.name
+
+    async def ask_in_bytes(self, live: LiveServer, authorization: bytes) -> tuple[int, dict[str, Any]]:
+        """Also with what no client of ours would send."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", live.port)
+        head = b"POST /drain HTTP/1.1", b"Host: test", b"Connection: close", b"Content-Length: 0"
+        writer.write(b"\r\n".join((*head, b"Authorization: " + authorization, b"", b"")))
+        status, _, body = (await reader.read()).partition(b"\r\n\r\n")
+        writer.close()
+        await writer.wait_closed()
+        return int(status.split()[1]), json.loads(body)
 
     @pytest.mark.parametrize(
         ("content", "status", "code"),
