@@ -62,7 +62,24 @@ async def plant(http: aiohttp.ClientSession, server: ServerProcess, session_toke
         async with http.ws_connect(server.socket_url) as socket:
             await socket.send_str(json.dumps({"type": "hello", "token": refused}))
             assert (await socket.receive_json(timeout=5))["code"] == "unauthorized"
+    for no_http in (
+        b"PLANTED-METHOD / HTTP/1.1\r\n\r\n",
+        b"GET /PLANTED-PATH HTTP/1.1\r\nAuthorization: Bearer PLANTED-TOKEN\0\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: test\r\n\r\nPLANTED REQUEST\r\n\r\n",
+        b"POST /drain HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\nPLANTED\r\n",
+    ):
+        assert b" 400 Bad Request" in await send(server, no_http)
     return [KEY, session_token, session_token[:-4], welcome["resume_token"], *text.split(), "PLANTED"]
+
+
+async def send(server: ServerProcess, request: bytes) -> bytes:
+    """The answer to bytes that no HTTP client would send."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(request)
+    answer = await reader.read()
+    writer.close()
+    await writer.wait_closed()
+    return answer
 
 
 @pytest.mark.parametrize("log_format", ["json", "text"])
@@ -79,6 +96,7 @@ async def test_no_token_no_text_that_was_read_and_nothing_a_client_sent_is_logge
         planted = await plant(http, server, token())
     assert server.process.returncode == 0
     assert [secret for secret in planted if secret.lower() in server.text.lower()] == []
+    assert "Traceback" not in server.text
     assert "reason=bye" in server.text or '"reason":"bye"' in server.text
 
 
