@@ -1,15 +1,22 @@
-"""What the documents say can be typed: their commands are there, their links lead somewhere."""
+"""What the documents say can be typed: commands are there, links lead somewhere, examples run as pasted."""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import os
 import re
 import shlex
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from mediaserver.cli.main import _parser
 from mediaserver.settings.model import describe
+from signaling.auth import Audience, verify
+from tests.support.live_server import live_server
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted(
@@ -102,8 +109,65 @@ def test_variables_are_settings(document: Path) -> None:
         assert variable in known, variable
 
 
-def test_the_python_example_of_the_readme_compiles() -> None:
-    example = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    assert example is not None
-    indented = "\n".join(f"    {line}" for line in example[1].splitlines())
-    compile(f"async def example():\n{indented}", "README.md", "exec")
+def examples(document: Path, language: str) -> list[str]:
+    """Its code blocks in that language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", document.read_text(), re.MULTILINE | re.DOTALL)
+
+
+def with_own(example: str, own: dict[str, str]) -> str:
+    """The example with what its reader has to replace."""
+    for theirs, ours in own.items():
+        assert theirs in example
+        example = example.replace(theirs, ours)
+    return example
+
+
+async def printed(example: str, *command: str) -> str:
+    """What ``command`` writes, with the example as its input."""
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        cwd=ROOT,
+        env=os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"},
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        async with asyncio.timeout(60):
+            output, errors = await process.communicate(example.encode())
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+    assert process.returncode == 0, errors.decode()
+    return output.decode()
+
+
+async def test_the_python_example_of_the_readme_prints_results(tiny_models: Path, clip: Path) -> None:
+    (example,) = examples(ROOT / "README.md", "python")
+    async with live_server(tiny_models) as live:
+        own = {"ws://127.0.0.1:8080/ws/inference": live.socket_url, "clip.mp4": str(clip)}
+        lines = (await printed(with_own(example, own), "python", "-")).splitlines()
+    assert all(re.fullmatch(r"\d+ \[.*\]", line) for line in lines)
+    assert any("('red', " in line for line in lines)
+
+
+async def test_the_token_made_by_hand_is_a_good_one() -> None:
+    (example,) = (text for text in examples(ROOT / "docs" / "access.md", "sh") if "python" in text)
+    secret = "a key of more than 32 bytes, for tests"
+    token = await printed(with_own(example, {'"..."': f'"{secret}"'}), "bash", "-e")
+    assert verify(token.strip(), {"k1": secret}, Audience.SESSION, time.time()) == "ada"
+
+
+def test_the_page_in_ten_lines_is_told_as_it_is() -> None:
+    minimal, _ = examples(ROOT / "docs" / "browser.md", "js")
+    assert minimal == (ROOT / "web" / "examples" / "minimal.js").read_text()
+
+
+def test_every_example_is_run() -> None:
+    """By the tests above, and those of the page's in `tests/web/test_examples.py`."""
+    counts = {
+        str(document.relative_to(ROOT)): len(examples(document, "python") + examples(document, "js"))
+        for document in DOCUMENTS
+    }
+    assert {name: count for name, count in counts.items() if count} == {"README.md": 1, "docs/browser.md": 2}
