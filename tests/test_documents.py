@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import re
 import shlex
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from mediaserver.child_process import stop
 from mediaserver.cli.main import _parser
 from mediaserver.settings.model import describe
 from signaling.auth import Audience, verify
@@ -136,9 +136,7 @@ async def printed(example: str, *command: str) -> str:
         async with asyncio.timeout(60):
             output, errors = await process.communicate(example.encode())
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
+        await stop(process, timeout_s=10)
     assert process.returncode == 0, errors.decode()
     return output.decode()
 

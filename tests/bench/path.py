@@ -21,6 +21,7 @@ import numpy as np
 import psutil
 from rich.console import Console
 
+from mediaserver.child_process import stop
 from mediaserver.cli.replay import ReplayRequest, replay
 from mediaserver.client.client import Channel, InferenceClient
 from signaling.messages import PipelineConfig, Result
@@ -78,8 +79,7 @@ async def serving(*arguments: str, models: Path, processor: int | None = None) -
             url = found[0] if found else url
         yield Server(process, url)
     finally:
-        process.terminate()
-        await process.wait()
+        await stop(process, timeout_s=10)
 
 
 async def six() -> None:

@@ -16,6 +16,7 @@ import aiohttp
 import pytest
 import yaml
 
+from mediaserver.child_process import stop
 from mediaserver.client.client import InferenceClient
 from mediaserver.models.local_triton import free_ports as free_triton_ports
 from mediaserver.models.local_triton import triton_server
@@ -150,9 +151,7 @@ async def prometheus(folder: Path, targets: dict[str, str]) -> AsyncIterator[Pro
         async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as http:
             yield Prometheus(http)
     finally:
-        if process.returncode is None:
-            process.terminate()
-        await process.wait()
+        await stop(process, timeout_s=10)
 
 
 async def use(live: LiveServer, clip: Path) -> None:

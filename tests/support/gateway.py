@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from mediaserver.child_process import stop
 from tests.support.free_port import free_ports, listens
 from tests.support.waiting import eventually
 
@@ -92,9 +93,7 @@ async def gateway(folder: Path, upstreams: list[int], *, lifecycle_api: str = ""
         assert process.returncode is None, log.read_text()
         yield Gateway(https_port, http_port, certificate, log)
     finally:
-        if process.returncode is None:
-            process.terminate()
-        await process.wait()
+        await stop(process, timeout_s=10)
 
 
 def edited(folder: Path, upstreams: list[int], https_port: int, http_port: int, lifecycle_api: str) -> str:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mediaserver.child_process import stop
 from tests.support.server_address import ServerAddress
 from tests.support.waiting import eventually
 
@@ -85,12 +86,8 @@ async def server_process(
             await eventually(lambda: server.text.count("ready: ") == workers, 30)
         yield server
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.terminate()
         try:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(15):
-                    await process.wait()
+            await stop(process, timeout_s=15)
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
