@@ -17,7 +17,7 @@ from aiortc.rtcrtpparameters import RTCRtpCodecParameters
 from aiortc.rtp import AnyRtcpPacket, RtpPacket
 
 from mediaserver.webrtc.codecs import VideoCodec, inspect_payload
-from mediaserver.webrtc.frame_assembler import MediaPacket
+from mediaserver.webrtc.packet_window import MediaPacket
 
 AIORTC_VERSION = "1.16.0"
 

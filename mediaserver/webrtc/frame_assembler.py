@@ -13,12 +13,16 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from mediaserver.webrtc.codecs import VideoCodec
+from mediaserver.webrtc.packet_window import MediaPacket, PacketWindow
 
 MAX_WINDOW = 512
 """Most packets between the oldest one that is still awaited and the newest: the bound on memory."""
 
 MAX_GAP = 64
 """A longer run of losses is given up at once: its repair would be a burst of stale frames."""
+
+MAX_LOSSES = 128
+"""As are more losses than these in all. It also bounds what looking at them costs."""
 
 FIRST_RTT = 0.05
 MIN_NACK_INTERVAL = 0.02
@@ -27,21 +31,6 @@ NACK_INTERVAL_RTTS = 1.25
 KEYFRAME_PATIENCE = 3
 """How many times longer a hole in an awaited keyframe is repaired: nothing else could be shown meanwhile,
 and the next keyframe would be as likely to have one."""
-
-
-class MediaPacket(NamedTuple):  # one for each packet: a frozen dataclass takes five times as long to make
-    """One RTP packet. ``payload`` as on the wire; ``data`` what it adds to the encoded frame (empty for
-    padding). ``begins_frame``: certainly its frame's first; ``keyframe``: part of a keyframe's start."""
-
-    ssrc: int
-    sequence_number: int
-    timestamp: int
-    marker: bool
-    codec: VideoCodec
-    data: bytes
-    arrived: float
-    begins_frame: bool
-    keyframe: bool
 
 
 class EncodedFrame(NamedTuple):
@@ -91,9 +80,11 @@ class FrameAssembler:
         self._asked_keyframe = float("-inf")
         self._packet_since_asked = False
         self._last_dropped: int | None = None
-        # Sequence numbers in here are unwrapped: they only grow.
-        self._packets: dict[int, MediaPacket] = {}
+        self._window = PacketWindow()
+        # Unwrapped, and in ascending order.
         self._losses: dict[int, _Loss] = {}
+        self._losses_due = 0.0
+        """When something is to be done about a loss, at the earliest."""
         self._next: int | None = None
         self._highest = 0
 
@@ -106,21 +97,25 @@ class FrameAssembler:
             self.rtt = FIRST_RTT
         self._packet_since_asked = True
         sequence = self._unwrap(packet.sequence_number)
-        if self._next is not None and (
-            sequence - self._highest > MAX_GAP or abs(sequence - self._next) >= MAX_WINDOW
-        ):
+        if self._next is not None and self._is_too_far(sequence, self._next):
             self.resync()
         if self._next is None:
             self._next = sequence
             self._highest = sequence - 1
-        if sequence < self._next or sequence in self._packets:
+        if sequence < self._next or sequence in self._window:
             return []
-        self._packets[sequence] = packet
-        for missing in range(self._highest + 1, sequence):
-            self._losses[missing] = _Loss(noticed=now)
+        self._window.add(sequence, packet)
+        if sequence > self._highest + 1:
+            self._losses_due = min(self._losses_due, now) if self._losses else now
+            for missing in range(self._highest + 1, sequence):
+                self._losses[missing] = _Loss(noticed=now)
         self._highest = max(self._highest, sequence)
+        before = self.rtt, self._keyframe_is_coming()
         self._learn_rtt(self._losses.pop(sequence, None), now)
-        return self._collect(self._next)
+        frames = self._collect(self._next)
+        if (self.rtt, self._keyframe_is_coming()) != before:  # what the times depend on
+            self._losses_due = self._next_loss_due()
+        return frames
 
     def resync(self) -> None:
         """Gives up all that is pending and where the numbering stood; goes on at the next keyframe."""
@@ -135,13 +130,10 @@ class FrameAssembler:
 
     @property
     def due(self) -> float | None:
-        """When `poll` has something to do next; ``None`` while nothing is missing."""
+        """When `poll` may have something to do next; ``None`` while nothing is missing."""
         times: list[float] = []
         if self._losses:
-            wait = self._wait()
-            for loss in self._losses.values():
-                nack_at = self._nack_at(loss, wait)
-                times.append(loss.noticed + wait if nack_at is None else nack_at)
+            times.append(self._losses_due)
         if self._wants_keyframe():
             times.append(self._asked_keyframe + self.keyframe_interval)
         return min(times, default=None)
@@ -163,6 +155,7 @@ class FrameAssembler:
                 loss.asked = now
                 loss.times_asked += 1
                 nack.append(sequence & 0xFFFF)
+        self._losses_due = self._next_loss_due()
 
         request = self._wants_keyframe() and now >= self._asked_keyframe + self.keyframe_interval
         if request:
@@ -170,6 +163,24 @@ class FrameAssembler:
             self._packet_since_asked = False
             self._keyframe_demanded = False
         return Feedback(frames, sorted(nack), request)
+
+    def _is_too_far(self, sequence: int, following: int) -> bool:
+        """Whether what is missing before a packet is not worth its repair, or it is too far from what comes
+        next."""
+        gap = sequence - self._highest - 1
+        return (
+            gap >= MAX_GAP
+            or max(gap, 0) + len(self._losses) > MAX_LOSSES
+            or abs(sequence - following) >= MAX_WINDOW
+        )
+
+    def _next_loss_due(self) -> float:
+        wait = self._wait()
+        times = [
+            loss.noticed + wait if (nack_at := self._nack_at(loss, wait)) is None else nack_at
+            for loss in self._losses.values()
+        ]
+        return min(times, default=0.0)
 
     def _unwrap(self, sequence_number: int) -> int:
         return self._highest + ((sequence_number - self._highest + 0x8000) & 0xFFFF) - 0x8000
@@ -198,78 +209,63 @@ class FrameAssembler:
         return self._awaiting_keyframe and not self._keyframe_is_coming()
 
     def _keyframe_is_coming(self) -> bool:
-        return self._awaiting_keyframe and any(packet.keyframe for packet in self._packets.values())
+        return self._awaiting_keyframe and self._window.has_keyframe_packets
 
     def _collect(self, start: int) -> list[EncodedFrame]:
         """Takes out every frame that can leave; ``start`` is where the next frame should begin."""
         frames = []
         while True:
-            while start in self._packets and not self._packets[start].data:
-                del self._packets[start]
-                start += 1
-            end = self._frame_end(start)
-            if end is None:
-                keyframe = self._whole_keyframe()
-                if keyframe is None:
-                    break
+            if (padding := self._window.padding(start)) is not None:
+                self._window.take(padding)
+                start = padding.last + 1
+            elif (run := self._window.whole_frame(start)) is not None:
+                frame = self._join(self._window.take(run))
+                self._awaiting_keyframe &= not frame.keyframe
+                if self._awaiting_keyframe:
+                    self._count_drop(frame.timestamp)
+                else:
+                    frames.append(frame)
+                start = run.last + 1
+            elif (keyframe := self._keyframe_behind_a_hole()) is not None:
                 self._drop_below(keyframe)
                 start = keyframe
-                continue
-            frame = self._join([self._packets[s] for s in range(start, end + 1)])
-            self._awaiting_keyframe &= not frame.keyframe
-            if self._awaiting_keyframe:
-                self._drop_below(end + 1)
             else:
-                frames.append(frame)
-                for sequence in range(start, end + 1):
-                    del self._packets[sequence]
-            start = end + 1
-        self._next = start
+                break
+        self._drop_below(start)
         if self._awaiting_keyframe:
             self._forget_undecodable()
         return frames
 
-    def _frame_end(self, start: int) -> int | None:
-        """The last packet of the frame at ``start``, or ``None`` while one is still to come. A packet of
-        another frame right behind ends a frame whose sender sets no marker."""
-        sequence = start
-        while (packet := self._packets.get(sequence)) is not None:
-            if packet.data and packet.timestamp != self._packets[start].timestamp:
-                return sequence - 1
-            if packet.marker:
-                return sequence
-            sequence += 1
-        return None
-
-    def _whole_keyframe(self) -> int | None:
-        """Start of a whole keyframe behind a hole: it makes the hole moot."""
+    def _keyframe_behind_a_hole(self) -> int | None:
+        """Start of a whole keyframe behind a hole: it makes the hole moot. One that has been whole for longer
+        has left already."""
         if not (self._losses or self._awaiting_keyframe):
             return None
-        for sequence in sorted(self._packets):
-            packet = self._packets[sequence]
-            if not packet.keyframe:
-                continue
-            before = self._packets.get(sequence - 1)
-            is_first = packet.begins_frame or (before is not None and before.timestamp != packet.timestamp)
-            if is_first and self._frame_end(sequence) is not None:
-                return sequence
-        return None
+        return self._window.new_whole_keyframe()
 
     def _forget_undecodable(self) -> None:
         """Keeps only what may still become a keyframe: from a keyframe's first packet on, or, while none is
         here, from the first hole, where it may be missing."""
-        starts = [s for s, packet in self._packets.items() if packet.keyframe and packet.begins_frame]
-        self._drop_below(min(starts or self._losses, default=self._highest + 1))
+        start = self._window.keyframe_start
+        if start is None:
+            start = next(iter(self._losses), self._highest + 1)
+        self._drop_below(start)
 
     def _drop_below(self, sequence: int) -> None:
-        for old in sorted(s for s in self._packets if s < sequence):
-            packet = self._packets.pop(old)
-            if packet.data and packet.timestamp != self._last_dropped:
-                self._last_dropped = packet.timestamp
-                self._on_drop(1)
-        for old in [s for s in self._losses if s < sequence]:
-            del self._losses[old]
+        """What comes next begins at ``sequence``; what is older is given up."""
+        assert self._next is not None
+        for packet in self._window.drop(self._next, sequence):
+            if packet.data:
+                self._count_drop(packet.timestamp)
+        while self._losses and (oldest := next(iter(self._losses))) < sequence:
+            del self._losses[oldest]
         self._next = sequence
+
+    def _count_drop(self, timestamp: int) -> None:
+        """Counts a frame once, however many of its packets are dropped."""
+        if timestamp != self._last_dropped:
+            self._last_dropped = timestamp
+            self._on_drop(1)
 
     @staticmethod
     def _join(packets: list[MediaPacket]) -> EncodedFrame:

@@ -24,7 +24,8 @@ from mediaserver.webrtc.capture_clock import CaptureClock, MediaTime
 from mediaserver.webrtc.decode_threads import DecodeThreads
 from mediaserver.webrtc.decoder import BoundedDecoder, DecodedFrame
 from mediaserver.webrtc.drop_reason import DropReason
-from mediaserver.webrtc.frame_assembler import EncodedFrame, FrameAssembler, MediaPacket
+from mediaserver.webrtc.frame_assembler import EncodedFrame, FrameAssembler
+from mediaserver.webrtc.packet_window import MediaPacket
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +35,11 @@ STALL_TIMEOUT = 0.3
 LATE = 0.02
 """Seconds by which a timer may be late. Later, the event loop was held up: retransmissions that came
 meanwhile still wait in the socket, and get as long again to be read before anything is given up."""
+
+
+FEEDBACK_INTERVAL = 0.005
+"""Least seconds between two looks at what is missing: a look costs as much as there are losses, and a packet
+that was only overtaken comes meanwhile."""
 
 
 class ReceivedFrame(NamedTuple):
@@ -196,6 +202,7 @@ class VideoReceiver:
                 await self._send_due()
             except Exception:  # noqa: BLE001 - a failed request is repeated; a dead task would not be
                 self._count_fault()
+            await asyncio.sleep(FEEDBACK_INTERVAL)
 
     async def _wait_until_due(self) -> None:
         due = self._assembler.due
