@@ -27,12 +27,15 @@ def show(drawn: RenderableType) -> None:
 @contextlib.contextmanager
 def standard_output() -> Iterator[None]:
     """Around what prints: standard output that takes nothing, as where a disk is full, raises
-    `mediaserver.errors.OutputError`."""
+    `mediaserver.errors.OutputError`. A reader that has gone, as ``head`` does, ends the command in silence.
+    """
     with writing("to standard output"):
         try:
             yield
-        except OSError:
+        except OSError as exc:
             # What is still buffered would fail again, with a traceback, when Python ends.
             with open(os.devnull, "wb") as nowhere:
                 os.dup2(nowhere.fileno(), sys.stdout.fileno())
+            if isinstance(exc, BrokenPipeError):
+                raise SystemExit(1) from exc
             raise

@@ -50,8 +50,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Channel,
         choices=list(Channel),
         default=Channel.DATACHANNEL,
-        help="how results come: on the video's connection or through the WebSocket; with jpeg pictures go through "
-        "it too, for where UDP is blocked; default: %(default)s",
+        help="how results come: on the video's connection or through the WebSocket; with jpeg pictures go "
+        "through it too, for where UDP is blocked; default: %(default)s",
     )
     parser.add_argument("--token", help="session token, where the server asks for one")
     parser.add_argument(

@@ -9,9 +9,9 @@ from mediaserver.server.run import serve
 from mediaserver.settings.model import describe, load
 
 DESCRIPTION = (
-    "Serves /ws/inference, /healthz, /readyz, /metrics and the page at / until Ctrl-C: as it is, to this "
-    "machine only. Each option can also be set by the environment variable in brackets or, under its name, "
-    "in a TOML file; the command line wins."
+    "Serves /ws/inference, /healthz, /readyz, /metrics and the page at / until Ctrl-C. Without options only "
+    "this machine can reach it. Each can also be set by the environment variable in brackets or, under its "
+    "name, in a TOML file; the command line wins."
 )
 
 

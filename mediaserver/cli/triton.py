@@ -29,7 +29,7 @@ DESCRIPTION = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The commands; without one, ``start`` as it is by default."""
     parser.add_argument(
-        "--flavour", choices=("cpu",), default="cpu", help="what the Triton that is fetched can run"
+        "--flavour", choices=("cpu",), default="cpu", help="the Triton that is fetched: one for the processor"
     )
     ports = {f"{name}_port": port for name, port in asdict(TritonPorts()).items()}
     parser.set_defaults(command=_start, models=None, detect_model=None, pose_model=None, **ports)

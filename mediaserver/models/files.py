@@ -18,8 +18,10 @@ def files_in_use(settings: Settings) -> dict[Task, Path]:
         return find_models(
             settings.models, cache=model_cache(), detect=settings.detect_model, pose=settings.pose_model
         )
-    except (CatalogueError, OSError) as exc:
+    except CatalogueError as exc:
         raise ModelError(str(exc)) from exc
+    except OSError as exc:
+        raise ModelError(f"no models: cannot read {exc.filename}: {exc.strerror}") from exc
 
 
 def origin(path: Path, task: Task | None) -> str:
