@@ -58,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(parsed: argparse.Namespace) -> int:
-    """Runs the demo. Raises as `demo`, and `mediaserver.errors.OutputError`."""
+    """Runs the demo. Raises `mediaserver.errors.UserError`."""
     with standard_output():
         return asyncio.run(demo(parsed.clip, engine=parsed.engine, once=parsed.once, console=Console()))
 

@@ -107,7 +107,8 @@ async def export(path: Path, task: Task, size: tuple[int, int] | None, out: Path
     """Writes the model in ``path`` to ``out`` with its pre-processing inside, and compares the two on
     ``picture`` (uint8 [240, 320, 3] RGB) and its mirror image: the original one by one, the other as a batch.
 
-    Raises `CatalogueError`, also when the two find different things, or nothing at all; `OutputError`.
+    Raises `CatalogueError`, also when the two find different things, or nothing at all; `OutputError`,
+    `UnreadableFile` where its class names cannot be read.
     """
     network = load_network(path, size)
     pictures = np.stack((picture, picture[:, ::-1]))

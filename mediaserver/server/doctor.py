@@ -116,7 +116,7 @@ async def check_models(settings: Settings) -> list[Finding]:
         began = time.perf_counter()
         try:
             await (await EmbeddedEngine.open({task: path})).close()
-        except CatalogueError as exc:
+        except (CatalogueError, OSError) as exc:
             findings.append(
                 Finding(f"model {task}", State.FAILED, str(exc), "fetch or export it anew, or name another")
             )

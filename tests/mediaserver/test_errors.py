@@ -77,6 +77,7 @@ class Trouble:
 
 TROUBLES = [
     Trouble(SettingsError, "setting 'port' on the command line is 'many'", "serve --port many"),
+    Trouble(SettingsError, "is '~nobody-here/models'; allowed: a path", "serve --models ~nobody-here/models"),
     Trouble(SettingsError, "cannot read the configuration file", "serve --config {folder}/none.toml"),
     Trouble(SettingsError, "names no address of this machine", "serve --ice-interfaces nowhere0"),
     Trouble(AddressError, "already in use", "serve --models {models} --port {taken}"),
