@@ -1,9 +1,14 @@
-"""Where the project's own files lie, and where it keeps what it fetched."""
+"""Where the project's own files lie, and where it keeps what it fetched and what it needs for a while."""
 
 from __future__ import annotations
 
+import contextlib
 import os
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+
+from mediaserver.errors import writing
 
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -32,6 +37,15 @@ def cache_folder() -> Path:
 def model_cache() -> Path:
     """The folder of the models that were pulled."""
     return cache_folder() / "models"
+
+
+@contextlib.contextmanager
+def temporary_folder(purpose: str) -> Iterator[Path]:
+    """An empty folder, gone afterwards. Raises `mediaserver.errors.OutputError`."""
+    with writing("temporary files"):
+        folder = tempfile.TemporaryDirectory(prefix=f"mediaserver-{purpose}-")
+    with folder as name:
+        yield Path(name)
 
 
 def _shipped(name: str) -> Path:

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 TOP_LEVEL = {"inference", "signaling", "mediaserver", "lambdas", "tests"}
 ROOMS = {
     "errors": set(),
-    "paths": set(),
+    "paths": {"errors"},
     "child_process": set(),
     "telemetry": {"errors"},
     "settings": {"errors", "telemetry"},

@@ -1,1 +1,1 @@
-"""The command line: `main`, and one module a verb."""
+"""The command line: `main` with its table of verbs, and one module a verb."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import contextlib
 import os
 import socket
 import sys
-import tempfile
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
@@ -15,14 +15,19 @@ from rich.console import Console
 
 from inference.engines.contract import Task
 from mediaserver.child_process import NotReady, stop, wait_until_ready
+from mediaserver.cli.output import standard_output
 from mediaserver.cli.replay import ReplayRequest, replay, summary_table
 from mediaserver.cli.triton import write_models
-from mediaserver.client.client import ClientError
+from mediaserver.errors import AddressError, UserError
 from mediaserver.models.files import files_in_use, origin
 from mediaserver.models.local_triton import fetch, free_ports, triton_server
-from mediaserver.paths import sample_clip
+from mediaserver.paths import sample_clip, temporary_folder
 from mediaserver.settings.model import load
 
+DESCRIPTION = (
+    "Starts a server, plays a clip into it, prints a summary and keeps serving: open the page that it names, "
+    "and show it your camera. Ctrl-C ends it."
+)
 _START_TIMEOUT_S = 120.0
 _STOP_TIMEOUT_S = 10.0
 _FOR_OTHERS = ("MEDIASERVER_TOKEN_KEYS", "MEDIASERVER_ALLOWED_ORIGINS")
@@ -34,12 +39,36 @@ _BUILT_IN = (
 )
 
 
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What to play, and how."""
+    parser.add_argument(
+        "clip",
+        type=Path,
+        nargs="?",
+        help="a video file, such as MP4: whatever PyAV reads; default: the sample clip, a drawn street",
+    )
+    parser.add_argument(
+        "--engine",
+        choices=("embedded", "triton"),
+        default="embedded",
+        help="what runs the models: ONNX Runtime inside the server, or an NVIDIA Triton that is fetched and "
+        "started; default: %(default)s",
+    )
+    parser.add_argument("--once", action="store_true", help="end after the summary")
+
+
+def run(parsed: argparse.Namespace) -> int:
+    """Runs the demo. Raises `mediaserver.errors.UserError`."""
+    with standard_output():
+        return asyncio.run(demo(parsed.clip, engine=parsed.engine, once=parsed.once, console=Console()))
+
+
 async def demo(clip: Path | None, *, engine: str, once: bool, console: Console) -> int:
     """Runs the demo; returns the exit status. Without ``clip`` the sample is played; with the engine
     ``triton`` it starts a Triton of its own.
 
-    Raises `mediaserver.client.client.ClientError`, `mediaserver.client.clip.ClipError`,
-    `mediaserver.models.local_triton.TritonServerError`, `mediaserver.errors.SettingsError`.
+    Raises `mediaserver.errors.UserError`: as `mediaserver.cli.replay.replay` and
+    `mediaserver.cli.triton.write_models` do, and where the server or Triton does not start.
     """
     clip = clip or sample_clip()
     files = files_in_use(load())
@@ -68,12 +97,12 @@ async def demo(clip: Path | None, *, engine: str, once: bool, console: Console) 
 async def _triton(console: Console) -> AsyncIterator[str]:
     """A Triton with the models of the settings, ready, and its address."""
     with (
-        tempfile.TemporaryDirectory(prefix="mediaserver-triton-") as folder,
+        temporary_folder("triton") as folder,
         console.status("fetching and starting Triton") as status,
     ):
-        await asyncio.to_thread(write_models, Path(folder), "cpu", {})
+        await asyncio.to_thread(write_models, folder, "cpu", {})
         server = await asyncio.to_thread(fetch)
-        async with triton_server(server, Path(folder), free_ports()) as triton:
+        async with triton_server(server, folder, free_ports()) as triton:
             status.stop()
             yield triton.grpc
 
@@ -94,7 +123,7 @@ async def _server(
             try:
                 await wait_until_ready(process, f"{url}readyz", _START_TIMEOUT_S)
             except NotReady as exc:
-                raise ClientError(f"the server {exc}; its words are above") from exc
+                raise UserError(f"the server {exc}; its words are above") from exc
         yield process, url
     finally:
         await stop(process, _STOP_TIMEOUT_S)
@@ -108,7 +137,7 @@ def _environment() -> dict[str, str]:
 def _free_port() -> int:
     """8080 where it is free, else any."""
     for port in (8080, 0):
-        with socket.socket() as probe, contextlib.suppress(OSError):
+        with contextlib.suppress(OSError), socket.socket() as probe:
             probe.bind(("127.0.0.1", port))
             return int(probe.getsockname()[1])
-    raise ClientError("no free port on 127.0.0.1")
+    raise AddressError("no free port on 127.0.0.1")

@@ -7,17 +7,25 @@ import importlib.util
 import os
 import sys
 
-from mediaserver.errors import SettingsError
+from mediaserver.errors import MissingPackage
+
+DESCRIPTION = None
+"""The program has its own."""
 
 
-def add_dev_cloud(parser: argparse.ArgumentParser) -> None:
-    """Adds no options: all that is given goes on to the program, ``--help`` too."""
-    parser.set_defaults(run=_run, passes_on=True)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """All that is given goes on to the program: without a prefix nothing is an option here, not even
+    ``--help``."""
+    parser.prefix_chars = ""
+    parser.add_argument("passed_on", nargs=argparse.REMAINDER)
 
 
-def _run(parsed: argparse.Namespace) -> int:
+def run(parsed: argparse.Namespace) -> int:
+    """Becomes the program. Raises `MissingPackage`."""
     for package in ("lambdas", "moto"):
         if importlib.util.find_spec(package) is None:
-            raise SettingsError(f"dev-cloud needs {package}: in a checkout, pip install --editable '.[test]'")
+            raise MissingPackage(
+                f"dev-cloud needs {package}: in a checkout, pip install --editable '.[test]'"
+            )
     sys.stdout.flush()
     os.execv(sys.executable, [sys.executable, "-m", "lambdas.dev", *parsed.passed_on])

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import contextlib
 import json
 import os
 import time
 from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,11 +18,88 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from mediaserver.cli.output import say, show
 from mediaserver.client.annotate import write_annotated
 from mediaserver.client.client import Channel, ClientError, ClientStats, InferenceClient
+from mediaserver.errors import OutputError, writing
 from signaling.messages import Error, Event, OcrEvent, PipelineConfig, Result, encode
 
-STAGES = ("detect", "pose", "ocr", "flow")
+DESCRIPTION = (
+    "Plays a recorded clip into a server over real WebRTC, in real time, and shows what comes back. "
+    "Ends with 1 where no result came."
+)
+_STAGES = ("detect", "pose", "ocr", "flow")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What to play, where to, and what to keep of it."""
+    parser.add_argument("clip", type=Path, help="a video file, such as MP4: whatever PyAV reads")
+    parser.add_argument(
+        "--url",
+        default="ws://127.0.0.1:8080/ws/inference",
+        help="the server's WebSocket; default: %(default)s",
+    )
+    parser.add_argument(
+        "--models",
+        type=_stages,
+        metavar="LIST",
+        help=f"what to run, of {','.join(_STAGES)}; default: what the server runs unasked",
+    )
+    parser.add_argument(
+        "--channel",
+        type=Channel,
+        choices=list(Channel),
+        default=Channel.DATACHANNEL,
+        help="how results come: on the video's connection or through the WebSocket; with jpeg pictures go "
+        "through it too, for where UDP is blocked; default: %(default)s",
+    )
+    parser.add_argument("--token", help="session token, where the server asks for one")
+    parser.add_argument(
+        "--relay-only", action="store_true", help="send media through the server's TURN server, no other way"
+    )
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write each result as a line of JSON")
+    parser.add_argument("--annotate", type=Path, metavar="FILE", help="write the clip with results drawn in")
+    parser.add_argument("--duration", type=_seconds, metavar="S", help="stop after S seconds of the clip")
+    parser.add_argument("--json", action="store_true", help="print the summary as one line of JSON")
+
+
+def _stages(text: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    unknown = [name for name in names if name not in _STAGES]
+    if unknown or not names:
+        raise argparse.ArgumentTypeError(f"{text!r}: give a list of {','.join(_STAGES)}")
+    return names
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r}: give a number of seconds above 0")
+    return seconds
+
+
+def run(parsed: argparse.Namespace) -> int:
+    """Plays the clip and prints the summary; 1 where no result came. Raises as `replay`."""
+    request = ReplayRequest(
+        clip=parsed.clip,
+        url=parsed.url,
+        stages=parsed.models,
+        channel=parsed.channel,
+        token=parsed.token,
+        relay_only=parsed.relay_only,
+        out=parsed.out,
+        annotate=parsed.annotate,
+        duration_s=parsed.duration,
+    )
+    summary = asyncio.run(replay(request, Console(stderr=True)))
+    if parsed.json:
+        say(summary.as_json())
+    else:
+        show(summary_table(summary, parsed.clip.name))
+    return 0 if summary.results else 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +179,7 @@ class Summary:
 async def replay(request: ReplayRequest, console: Console) -> Summary:
     """Plays the clip and returns what came of it; progress and problems go to ``console``.
 
-    Raises `ClientError`, `mediaserver.client.clip.ClipError`, or `OSError` for an output file.
+    Raises `ClientError`, `mediaserver.client.clip.ClipError`, `OutputError`.
     """
     summary = Summary(request.channel)
     kept: list[Result] = []
@@ -111,20 +190,19 @@ async def replay(request: ReplayRequest, console: Console) -> Summary:
         token=request.token,
         relay_only=request.relay_only,
         on_event=summary.add_texts,
-        on_problem=lambda error: _say(console, error),
+        on_problem=lambda error: _tell(console, error),
     )
-    async with contextlib.AsyncExitStack() as files:
-        out = files.enter_context(request.out.open("w")) if request.out else None
+    async with contextlib.AsyncExitStack() as stack:
+        write = stack.enter_context(_results_file(request.out))
         if request.annotate is not None and not os.access(request.annotate.parent, os.W_OK):
-            raise OSError(f"{request.annotate}: its folder cannot be written")
-        progress = files.enter_context(_progress(console))
+            raise OutputError(f"cannot write {request.annotate}: its folder is not there or not writable")
+        progress = stack.enter_context(_progress(console))
         bar = progress.add_task("playing", total=None, numbers="connecting")
-        await files.enter_async_context(client)
+        await stack.enter_async_context(client)
         _check_stages(request.stages, client)
         async for result in client.stream(request.clip, request.duration_s):
             summary.add(result)
-            if out is not None:
-                out.write(encode(result) + "\n")
+            write(result)
             if request.annotate is not None:
                 client.timeline.locate(result.frame)
                 kept.append(result)
@@ -147,6 +225,29 @@ async def replay(request: ReplayRequest, console: Console) -> Summary:
             )
             progress.update(bar, completed=1.0)
     return summary
+
+
+@contextlib.contextmanager
+def _results_file(path: Path | None) -> Iterator[Callable[[Result], None]]:
+    """What takes each result: writes it as a line of JSON, or does nothing without a ``path``.
+
+    Raises `OutputError`, also for what is still buffered at the end.
+    """
+    if path is None:
+        yield lambda result: None
+        return
+    with writing(path):
+        file = path.open("w")
+
+    def write(result: Result) -> None:
+        with writing(path):
+            file.write(encode(result) + "\n")
+
+    try:
+        yield write
+    finally:
+        with writing(path):
+            file.close()
 
 
 def _in_order(client: InferenceClient, results: list[Result]) -> list[tuple[float, Result]]:
@@ -192,7 +293,7 @@ def _numbers(stats: ClientStats, summary: Summary) -> str:
     )
 
 
-def _say(console: Console, error: Error) -> None:
+def _tell(console: Console, error: Error) -> None:
     console.print(f"[yellow]server:[/] {error.message} ({error.code})")
 
 

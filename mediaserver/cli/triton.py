@@ -5,76 +5,98 @@ from __future__ import annotations
 import argparse
 import asyncio
 import signal
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import Console
 
-from mediaserver.cli.models import missing_package
-from mediaserver.errors import SettingsError
+from inference.catalogue import CatalogueError
+from mediaserver.cli.commands import Commands
+from mediaserver.cli.output import say
+from mediaserver.errors import ModelError
+from mediaserver.models.files import files_in_use
 from mediaserver.models.local_triton import TritonPorts, fetch, triton_server
+from mediaserver.paths import temporary_folder
 from mediaserver.settings.model import load
 
+DESCRIPTION = (
+    "NVIDIA Triton runs models in a process of its own, which `mediaserver serve --engine triton` uses. "
+    "`fetch` and `start` are for one on this machine's processor, `repository` for those elsewhere, on GPUs."
+)
 
-def add_triton(parser: argparse.ArgumentParser) -> None:
-    """Adds the commands to the parser of ``mediaserver triton``."""
-    ports = {f"{name}_port": port for name, port in asdict(TritonPorts()).items()}
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The commands; without one, ``start`` as it is by default."""
     parser.add_argument(
-        "--flavour", choices=("cpu",), default="cpu", help="what the Triton that is fetched can run"
+        "--flavour", choices=("cpu",), default="cpu", help="the Triton that is fetched: one for the processor"
     )
-    parser.set_defaults(run=_run_start, models=None, detect_model=None, pose_model=None, **ports)
-    commands = parser.add_subparsers(metavar="command", help="default: start")
-    fetching = commands.add_parser("fetch", help="download the Triton for this machine's processor")
-    fetching.set_defaults(run=_run_fetch)
+    ports = {f"{name}_port": port for name, port in asdict(TritonPorts()).items()}
+    parser.set_defaults(command=_start, models=None, detect_model=None, pose_model=None, **ports)
+    commands = Commands(parser, default="start")
 
-    starting = commands.add_parser("start", help="serve the models with it until Ctrl-C")
+    commands.add("fetch", _fetch, "download the Triton for this machine's processor, once")
+
+    starting = commands.add(
+        "start", _start, "serve the models with it until Ctrl-C; fetch it where it is not there"
+    )
     _add_models(starting)
     for name, port in asdict(TritonPorts()).items():
         starting.add_argument(
-            f"--{name}-port", type=int, default=port, metavar="PORT", help="default: %(default)s"
+            f"--{name}-port",
+            type=int,
+            default=port,
+            metavar="PORT",
+            help=f"where it {'gives its metrics' if name == 'metrics' else f'answers {name}'}; "
+            "default: %(default)s",
         )
-    starting.set_defaults(run=_run_start)
 
-    writing = commands.add_parser("repository", help="write a model repository for any Triton")
+    writing = commands.add("repository", _repository, "write a model repository for any Triton")
     writing.add_argument("directory", type=Path, help="where it goes; made if it is not there")
     _add_models(writing)
     writing.add_argument(
         "--flavour",
         choices=("cpu", "onnx", "tensorrt"),
         default="tensorrt",
-        help="as triton/README.md describes them; default: %(default)s",
+        help="what runs the models there: the processor; ONNX Runtime on a GPU; TensorRT, whose plans "
+        "triton/build_plans.sh builds on that GPU. default: %(default)s",
     )
-    writing.set_defaults(run=_run_repository)
 
 
 def _add_models(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--models", type=Path, metavar="DIR", help="folder with ONNX models [MEDIASERVER_MODELS]"
+        "--models", type=Path, metavar="DIR", help="folder with your ONNX models [MEDIASERVER_MODELS]"
     )
-    parser.add_argument("--detect-model", metavar="NAME", help="detector [MEDIASERVER_DETECT_MODEL]")
-    parser.add_argument("--pose-model", metavar="NAME", help="pose model [MEDIASERVER_POSE_MODEL]")
+    parser.add_argument(
+        "--detect-model", metavar="NAME", help="detector, by name or path [MEDIASERVER_DETECT_MODEL]"
+    )
+    parser.add_argument(
+        "--pose-model", metavar="NAME", help="pose model, by name or path [MEDIASERVER_POSE_MODEL]"
+    )
 
 
-def _run_fetch(parsed: argparse.Namespace) -> int:
-    console = Console()
-    with console.status("fetching Triton, 55 MB"):
+def run(parsed: argparse.Namespace) -> int:
+    """Runs the command. Raises `TritonServerError`, and as `write_models`."""
+    return int(parsed.command(parsed))
+
+
+def _fetch(parsed: argparse.Namespace) -> int:
+    with Console().status("fetching Triton, 55 MB"):
         server = fetch()
-    console.print(f"Triton is in {server}", soft_wrap=True)
+    say(f"Triton is in {server}")
     return 0
 
 
-def _run_start(parsed: argparse.Namespace) -> int:
+def _start(parsed: argparse.Namespace) -> int:
     ports = TritonPorts(parsed.http_port, parsed.grpc_port, parsed.metrics_port)
-    with tempfile.TemporaryDirectory(prefix="mediaserver-triton-") as folder:
-        write_models(Path(folder), "cpu", _given(parsed))
-        return asyncio.run(_serve(Path(folder), ports, Console()))
+    with temporary_folder("triton") as folder:
+        write_models(folder, "cpu", _given(parsed))
+        return asyncio.run(_serve(folder, ports))
 
 
-def _run_repository(parsed: argparse.Namespace) -> int:
+def _repository(parsed: argparse.Namespace) -> int:
     write_models(parsed.directory, parsed.flavour, _given(parsed))
-    Console().print(f"model repository: {parsed.directory}", soft_wrap=True)
+    say(f"model repository: {parsed.directory}")
     return 0
 
 
@@ -84,24 +106,22 @@ def _given(parsed: argparse.Namespace) -> dict[str, str]:
 
 
 def write_models(directory: Path, flavour: str, command_line: Mapping[str, str]) -> None:
-    """Writes a repository of the models that the settings name. Raises `SettingsError`."""
-    from inference.catalogue import CatalogueError  # noqa: PLC0415 - --help needs no models
-    from mediaserver.models.files import files_in_use  # noqa: PLC0415
+    """Writes a repository of the models that the settings name.
 
-    try:
-        from mediaserver.models.triton_repository import Flavour, write_repository  # noqa: PLC0415
-    except ModuleNotFoundError as exc:
-        raise missing_package(exc) from exc
+    Raises `SettingsError`, `ModelError`, `MissingPackage`, `OutputError`.
+    """
+    from mediaserver.models.triton_repository import Flavour, write_repository  # noqa: PLC0415 - needs an extra
+
     settings = load(command_line=command_line)
     try:
         write_repository(directory, files_in_use(settings), Flavour(flavour))
     except CatalogueError as exc:
-        raise SettingsError(str(exc)) from exc
+        raise ModelError(str(exc)) from exc
 
 
-async def _serve(repository: Path, ports: TritonPorts, console: Console) -> int:
+async def _serve(repository: Path, ports: TritonPorts) -> int:
     """Until Triton ends by itself, or a signal ends this and Triton with it."""
-    serving = asyncio.ensure_future(_run_triton(repository, ports, console))
+    serving = asyncio.ensure_future(_run_triton(repository, ports))
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, serving.cancel)
     try:
@@ -110,13 +130,11 @@ async def _serve(repository: Path, ports: TritonPorts, console: Console) -> int:
         return 0
 
 
-async def _run_triton(repository: Path, ports: TritonPorts, console: Console) -> int:
-    with console.status("fetching and starting Triton") as status:
+async def _run_triton(repository: Path, ports: TritonPorts) -> int:
+    with Console().status("fetching and starting Triton") as status:
         server = await asyncio.to_thread(fetch)
         async with triton_server(server, repository, ports) as triton:
             status.stop()
-            console.print(
-                f"Triton is ready: gRPC {triton.grpc}, metrics {triton.metrics_url}", soft_wrap=True
-            )
-            console.print("Use it: mediaserver serve --engine triton. Ctrl-C ends it.", soft_wrap=True)
+            say(f"Triton is ready: gRPC {triton.grpc}, metrics {triton.metrics_url}")
+            say("Use it: mediaserver serve --engine triton. Ctrl-C ends it.")
             return await triton.process.wait()

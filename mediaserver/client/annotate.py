@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bisect
 import colorsys
+import contextlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mediaserver.errors import OutputError, writing
 from signaling.messages import Result, WireDetection, WirePose, WireText
 
 _SKELETON = (
@@ -101,15 +103,22 @@ def write_annotated(
     texts until OCR ran again, 2 s at most.
     The video ends with the last result. ``on_progress`` is told the share done, 0..1.
 
-    Raises `OSError` when ``out`` cannot be written.
+    Raises `mediaserver.errors.OutputError` when ``out`` cannot be written, or its name is that of no format
+    that holds H.264.
     """
     if not results:
         return
     times = [moment for moment, _ in results]
-    with av.open(str(clip)) as source, av.open(str(out), "w") as target:
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(writing(out))
+        source = stack.enter_context(av.open(str(clip)))
         video = source.streams.video[0]
         width, height = video.width & ~1, video.height & ~1  # yuv420p needs even sides
-        stream = target.add_stream("libx264", rate=video.average_rate, width=width, height=height)
+        try:
+            target = stack.enter_context(av.open(str(out), "w"))
+            stream = target.add_stream("libx264", rate=video.average_rate, width=width, height=height)
+        except ValueError as exc:
+            raise OutputError(f"cannot write {out}: {exc}") from exc
         stream.options = {"preset": "veryfast", "crf": "20"}
         stream.pix_fmt = "yuv420p"
         for frame in source.decode(video=0):

@@ -14,10 +14,12 @@ from typing import Self, TypeVar
 import av
 from av.container import InputContainer
 
+from mediaserver.errors import UserError
+
 T = TypeVar("T")
 
 
-class ClipError(Exception):
+class ClipError(UserError):
     """The file cannot be played; the message is one clear line."""
 
 
@@ -85,11 +87,11 @@ class ClipPlayer:
         return time_s - self._last_time_s < 1.0 / self.max_framerate - 0.5 / self.framerate
 
     def _open(self) -> None:
-        if not self._path.is_file():
-            raise ClipError(f"{self._path}: no such file")
         try:
+            if not self._path.is_file():
+                raise ClipError(f"{self._path}: no such file")
             self._container = av.open(str(self._path))
-        except (av.FFmpegError, ValueError) as exc:
+        except (av.FFmpegError, OSError, ValueError) as exc:
             raise ClipError(f"{self._path}: not a video file that can be read") from exc
         if not self._container.streams.video:
             self._close()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from mediaserver.errors import UserError
 
-class ClientError(Exception):
+
+class ClientError(UserError):
     """The client cannot go on."""
 
 

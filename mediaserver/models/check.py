@@ -12,7 +12,7 @@ from inference.catalogue import CatalogueError
 from inference.engines.contract import ModelInfo, Task
 from inference.engines.embedded import EmbeddedEngine
 from inference.types import FRAME_HEIGHT, FRAME_WIDTH
-from mediaserver.errors import SettingsError
+from mediaserver.errors import ModelError, reading
 
 _RUNS = 5
 
@@ -35,11 +35,12 @@ class CheckedModel:
 
 
 async def check_model(path: Path, task: Task) -> CheckedModel:
-    """Loads and runs a detector or pose model. Raises `SettingsError`."""
+    """Loads and runs a detector or pose model. Raises `ModelError`, `UnreadableFile`."""
     try:
-        engine = await EmbeddedEngine.open({task: path})
+        with reading(path):
+            engine = await EmbeddedEngine.open({task: path})
     except CatalogueError as exc:
-        raise SettingsError(str(exc)) from exc
+        raise ModelError(str(exc)) from exc
     try:
         frame = np.full((1, FRAME_HEIGHT, FRAME_WIDTH, 3), 114, np.uint8)
         spent = []

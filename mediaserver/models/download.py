@@ -23,6 +23,8 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
+from mediaserver.errors import UserError, writing
+
 _CHUNK_BYTES = 256 * 1024
 _CONNECT_TIMEOUT_S = 10.0
 _SILENCE_TIMEOUT_S = 30.0
@@ -36,8 +38,8 @@ OnProgress = Callable[[int], None]
 """Gets the number of bytes that are there so far."""
 
 
-class DownloadError(Exception):
-    """The file cannot be had; the message is one clear line."""
+class DownloadError(UserError):
+    """The file cannot be fetched."""
 
 
 class SourceUnreachable(DownloadError):
@@ -54,11 +56,11 @@ async def download(
     """Fetches ``source``, an HTTP URL or the path of a file, to ``target``, which appears only when it is
     complete and ``sha256`` (hexadecimal) is right.
 
-    A cut connection is taken up again by itself. Raises `DownloadError`, and `OSError` where ``target``
-    cannot be written.
+    A cut connection is taken up again by itself. Raises `DownloadError`, and
+    `mediaserver.errors.OutputError` where ``target`` cannot be written.
     """
     part = target.with_name(f"{target.name}.part")
-    with _locked(part) as file:
+    with writing(target), _locked(part) as file:
         if source.lower().startswith(("http://", "https://")):
             await _Transfer(source, file, _version_of(part), size, on_progress).run()
         else:
@@ -104,14 +106,17 @@ def _forget(part: Path) -> None:
 def _copy(source: Path, file: BufferedRandom, size: int, on_progress: OnProgress) -> None:
     file.truncate(0)
     try:
-        with source.open("rb") as original:
-            while chunk := original.read(_CHUNK_BYTES):
-                file.write(chunk)
-                if _length(file) > size:
-                    raise _too_large(str(source), size)
-                on_progress(_length(file))
+        original = source.open("rb")
     except FileNotFoundError as exc:
         raise SourceUnreachable(f"{source}: no such file") from exc
+    except OSError as exc:
+        raise DownloadError(f"{source}: cannot be read: {exc.strerror}") from exc
+    with original:
+        while chunk := original.read(_CHUNK_BYTES):
+            file.write(chunk)
+            if _length(file) > size:
+                raise _too_large(str(source), size)
+            on_progress(_length(file))
 
 
 def _checksum(file: BufferedRandom) -> str:

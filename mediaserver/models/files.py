@@ -6,20 +6,22 @@ from pathlib import Path
 
 from inference.catalogue import BUILT_IN, CatalogueError, find_models
 from inference.engines.contract import Task
-from mediaserver.errors import SettingsError
+from mediaserver.errors import ModelError
 from mediaserver.models.sources import SOURCES
 from mediaserver.paths import model_cache
 from mediaserver.settings.model import Settings
 
 
 def files_in_use(settings: Settings) -> dict[Task, Path]:
-    """As `inference.catalogue.find_models`, with what was pulled. Raises `SettingsError`."""
+    """As `inference.catalogue.find_models`, with what was pulled. Raises `ModelError`."""
     try:
         return find_models(
             settings.models, cache=model_cache(), detect=settings.detect_model, pose=settings.pose_model
         )
     except CatalogueError as exc:
-        raise SettingsError(str(exc)) from exc
+        raise ModelError(str(exc)) from exc
+    except OSError as exc:
+        raise ModelError(f"no models: cannot read {exc.filename}: {exc.strerror}") from exc
 
 
 def origin(path: Path, task: Task | None) -> str:

@@ -2,8 +2,6 @@
 
 The wheel ``nvidia-pytriton`` (Linux x86-64) carries the ``tritonserver`` binary and its Python backend. Only
 these are used. Its own requirements pin an old numpy, so it lives in a folder of its own, not beside ours.
-
-``TritonServerError``: it cannot be fetched, or does not start; the message says why.
 """
 
 from __future__ import annotations
@@ -24,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mediaserver.child_process import NotReady, stop, wait_until_ready
+from mediaserver.errors import UserError, writing
 from mediaserver.paths import cache_folder
 
 _WHEEL, _VERSION = "nvidia-pytriton", "0.7.0"
@@ -32,7 +31,7 @@ _READY_TIMEOUT_S = 120.0
 _STOP_TIMEOUT_S = 10.0
 
 
-class TritonServerError(Exception):
+class TritonServerError(UserError):
     """Triton cannot be fetched or started."""
 
 
@@ -66,7 +65,7 @@ def free_ports() -> TritonPorts:
 def fetch() -> Path:
     """The folder of ``tritonserver``; downloads the wheel when it is not there yet. Blocking.
 
-    Raises `TritonServerError`.
+    Raises `TritonServerError`, and `mediaserver.errors.OutputError` where the cache cannot be written.
     """
     if sys.platform != "linux" or platform.machine() != "x86_64":
         raise TritonServerError(
@@ -75,14 +74,15 @@ def fetch() -> Path:
     cache = cache_folder()
     target = cache / f"triton-{_VERSION}"
     server = target / "pytriton" / "tritonserver"
-    if not target.is_dir():
-        cache.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=cache) as folder:
-            _download(Path(folder) / "wheel")
-            # Complete or not there at all; where another process was faster, its copy is as good.
-            with contextlib.suppress(FileExistsError, OSError):
-                (Path(folder) / "wheel").rename(target)
-    _install_stub(server)
+    with writing(cache):
+        if not target.is_dir():
+            cache.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=cache) as folder:
+                _download(Path(folder) / "wheel")
+                # Complete or not there at all; where another process was faster, its copy is as good.
+                with contextlib.suppress(OSError):
+                    (Path(folder) / "wheel").rename(target)
+        _install_stub(server)
     return server
 
 
@@ -125,13 +125,16 @@ async def triton_server(server: Path, repository: Path, ports: TritonPorts) -> A
     """
     shared_memory = f"mediaserver-triton-{os.getpid()}-{ports.grpc}-"
     with tempfile.TemporaryFile() as log:
-        process = await asyncio.create_subprocess_exec(
-            *_command(server, repository, ports, shared_memory),
-            env=_environment(),
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=log,
-            start_new_session=True,  # a group of its own: killing it takes the models' processes along
-        )
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *_command(server, repository, ports, shared_memory),
+                env=_environment(),
+                stdout=asyncio.subprocess.DEVNULL,
+                stderr=log,
+                start_new_session=True,  # a group of its own: killing it takes the models' processes along
+            )
+        except OSError as exc:
+            raise TritonServerError(f"cannot start the Triton in {server}: {exc.strerror}") from exc
         try:
             try:
                 ready_url = f"http://127.0.0.1:{ports.http}/v2/health/ready"

@@ -1,21 +1,19 @@
 """From any YOLO or PP-OCR network as ONNX to a model that takes the uint8 frame: pre-processing becomes part
 of the graph, the batch dynamic, and the metadata says how to read the head.
 
-Needs the package ``onnx``, which only this work does.
+Needs the package ``onnx``, which only this work does: importing this module without it raises
+`mediaserver.errors.MissingPackage`.
 """
 
 from __future__ import annotations
 
 import shutil
-import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
-from onnx import ModelProto, TensorProto, ValueInfoProto, compose, helper, numpy_helper
 
 from inference.catalogue import CatalogueError, NetworkFacts, describe
 from inference.engines.contract import EngineError, HeadLayout, Task
@@ -24,6 +22,14 @@ from inference.heads import decode_detections, decode_poses
 from inference.model_metadata import INPUT, KEY, OUTPUT, to_text
 from inference.preprocess import PADDING, InputSpec
 from inference.types import FRAME_HEIGHT, FRAME_WIDTH, Floats, Image
+from mediaserver.errors import MissingPackage, reading, writing
+from mediaserver.paths import temporary_folder
+
+try:
+    import onnx
+    from onnx import ModelProto, TensorProto, ValueInfoProto, compose, helper, numpy_helper
+except ModuleNotFoundError as exc:
+    raise MissingPackage(f"this needs the package {exc.name!r}: pip install 'mediaserver[export]'") from exc
 
 _OLDEST_OPSET = 11
 _MULTIPLE = 32
@@ -101,20 +107,24 @@ async def export(path: Path, task: Task, size: tuple[int, int] | None, out: Path
     """Writes the model in ``path`` to ``out`` with its pre-processing inside, and compares the two on
     ``picture`` (uint8 [240, 320, 3] RGB) and its mirror image: the original one by one, the other as a batch.
 
-    Raises `CatalogueError`, also when the two find different things, or nothing at all.
+    Raises `CatalogueError`, also when the two find different things, or nothing at all; `OutputError`,
+    `UnreadableFile` where its class names cannot be read.
     """
     network = load_network(path, size)
     pictures = np.stack((picture, picture[:, ::-1]))
-    with tempfile.TemporaryDirectory() as folder:
-        original, exported = Path(folder) / path.name, Path(folder) / "exported.onnx"
-        onnx.save(network, original)
+    with temporary_folder("export") as folder:
+        original, exported = folder / path.name, folder / "exported.onnx"
+        with writing(original):
+            onnx.save(network, original)
         labels = path.with_suffix(".labels.txt")
-        if labels.is_file():
-            shutil.copy(labels, folder)
+        with reading(labels):
+            if labels.is_file():
+                shutil.copy(labels, folder)
         save(with_preprocessing(network, path, task), exported)
         expected = await _finds(original, task, [pictures[:1], pictures[1:]])
         parity = _compare(path, expected, await _finds(exported, task, [pictures]))
-        shutil.copy(exported, out)
+        with writing(out):
+            shutil.copy(exported, out)
     return parity
 
 
@@ -155,12 +165,13 @@ def _compare(path: Path, expected: list[Floats], found: list[Floats]) -> Parity:
 
 
 def save(model: ModelProto, path: Path) -> None:
-    """Writes a model, after the ``onnx`` package's own check. Raises `CatalogueError`."""
+    """Writes a model, after the ``onnx`` package's own check. Raises `CatalogueError`, `OutputError`."""
     try:
         onnx.checker.check_model(model)
     except onnx.checker.ValidationError as exc:
         raise CatalogueError(f"{path}: the exported model is not valid: {str(exc)[:200]}") from exc
-    onnx.save(model, path)
+    with writing(path):
+        onnx.save(model, path)
 
 
 def _input(model: ModelProto) -> ValueInfoProto:

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 from rich.prompt import Confirm
 
-from mediaserver.errors import SettingsError
+from mediaserver.errors import LicenceError, MissingPackage, ModelError, reading, writing
 from mediaserver.models.download import SourceUnreachable, download
 from mediaserver.models.sources import SOURCES, ModelSource
 from mediaserver.models.ultralytics_export import has_exporter, to_onnx
@@ -29,19 +29,19 @@ _TERMS = {
 async def pull(name: str, mirror: str | None, *, accept_licence: bool, console: Console) -> Path:
     """Fetches a model into the cache and returns its ONNX file; one that is there already stays.
 
-    ``mirror`` is a folder or an HTTP address in place of the official source. Raises `SettingsError` where
-    the name is unknown, a package is missing or the licence is not accepted; else as
-    `mediaserver.models.download.download`.
+    ``mirror`` is a folder or an HTTP address in place of the official source. Raises `ModelError` where the
+    name is unknown, `MissingPackage`, `LicenceError` where the licence is not accepted, `UnreadableFile`
+    where the one that is there cannot be read; else as `mediaserver.models.download.download`.
     """
     source = SOURCES.get(name)
     if source is None:
-        raise SettingsError(f"no model {name!r} in the catalogue; it has {', '.join(SOURCES)}")
+        raise ModelError(f"no model {name!r} in the catalogue; it has {', '.join(SOURCES)}")
     target = model_cache() / f"{name}.onnx"
     if await asyncio.to_thread(_is_there, source, target):
         console.print(f"{name} is there already", highlight=False)
         return target
     if source.is_weights and not has_exporter():
-        raise SettingsError(
+        raise MissingPackage(
             f"{name} comes as PyTorch weights, which the package 'ultralytics' ({source.licence}) makes an "
             f"ONNX file of: pip install 'mediaserver[ultralytics]'"
         )
@@ -55,16 +55,17 @@ async def pull(name: str, mirror: str | None, *, accept_licence: bool, console: 
 
 
 def _is_there(source: ModelSource, target: Path) -> bool:
-    if not target.is_file():
-        return False
-    if source.is_weights:  # its export is another file with each version of the exporter
-        return True
-    with target.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() == source.sha256
+    with reading(target):
+        if not target.is_file():
+            return False
+        if source.is_weights:  # its export is another file with each version of the exporter
+            return True
+        with target.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest() == source.sha256
 
 
 def _agree(name: str, source: ModelSource, *, accepted: bool, console: Console) -> None:
-    """Raises `SettingsError` unless the licence is permissive or accepted."""
+    """Raises `LicenceError` unless the licence is permissive or accepted."""
     console.print(f"{name}: {source.licence}, {source.size / 1e6:.1f} MB", highlight=False)
     if source.is_permissive:
         return
@@ -72,11 +73,11 @@ def _agree(name: str, source: ModelSource, *, accepted: bool, console: Console) 
     if accepted:
         return
     if not sys.stdin.isatty():
-        raise SettingsError(
+        raise LicenceError(
             f"{name} is under {source.licence}, which must be accepted: --accept-licence does so"
         )
     if not _confirmed(console):
-        raise SettingsError(f"{name} was not fetched: its licence {source.licence} was not accepted")
+        raise LicenceError(f"{name} was not fetched: its licence {source.licence} was not accepted")
 
 
 def _confirmed(console: Console) -> bool:
@@ -113,7 +114,8 @@ async def _download(source: ModelSource, mirror: str | None, target: Path, conso
 
 def _convert(weights: Path, target: Path) -> None:
     """ONNX in place of the weights; there is nothing half made where it fails."""
-    with tempfile.TemporaryDirectory(dir=weights.parent) as folder:
-        copy = Path(shutil.copy(weights, folder))
-        to_onnx(copy).replace(target)
-    weights.unlink()
+    with writing(target):
+        with tempfile.TemporaryDirectory(dir=weights.parent) as folder:
+            copy = Path(shutil.copy(weights, folder))
+            to_onnx(copy).replace(target)
+        weights.unlink()

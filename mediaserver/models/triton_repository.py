@@ -12,13 +12,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-
-from onnx import ModelProto
+from typing import TYPE_CHECKING
 
 from inference.engines.contract import Task
 from inference.model_metadata import INPUT, KEY, OUTPUT
+from mediaserver.errors import writing
 from mediaserver.models.onnx_export import FRAME_SHAPES, load_network, save, with_preprocessing
 from mediaserver.paths import triton_files
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
 
 
 class Flavour(StrEnum):
@@ -115,19 +118,23 @@ def write_repository(directory: Path, files: Mapping[Task, Path], flavour: Flavo
     """Writes a folder for each of ``files`` (networks, as `inference.catalogue.find_models` finds them).
 
     For `Flavour.TENSORRT` the plans are still missing: each folder holds the network and, in
-    ``trtexec.args``, what to build it for. Raises `CatalogueError`.
+    ``trtexec.args``, what to build it for. Raises `CatalogueError`, `OutputError`.
     """
     for task, path in files.items():
         model = with_preprocessing(load_network(path), path, task)
-        folder = directory / task
-        version = folder / "1"
-        version.mkdir(parents=True, exist_ok=True)
-        save(model, (folder if flavour is Flavour.TENSORRT else version) / "model.onnx")
-        (folder / "config.pbtxt").write_text(_config(task, model, flavour), "utf-8")
-        if flavour is Flavour.CPU:
-            shutil.copy(triton_files() / "python_backend" / "model.py", version)
-        if flavour is Flavour.TENSORRT:
-            (folder / "trtexec.args").write_text(_plan_shapes(task), "utf-8")
+        with writing(directory):
+            _write_model(directory / task, task, model, flavour)
+
+
+def _write_model(folder: Path, task: Task, model: ModelProto, flavour: Flavour) -> None:
+    version = folder / "1"
+    version.mkdir(parents=True, exist_ok=True)
+    save(model, (folder if flavour is Flavour.TENSORRT else version) / "model.onnx")
+    (folder / "config.pbtxt").write_text(_config(task, model, flavour), "utf-8")
+    if flavour is Flavour.CPU:
+        shutil.copy(triton_files() / "python_backend" / "model.py", version)
+    if flavour is Flavour.TENSORRT:
+        (folder / "trtexec.args").write_text(_plan_shapes(task), "utf-8")
 
 
 def _config(task: Task, model: ModelProto, flavour: Flavour) -> str:

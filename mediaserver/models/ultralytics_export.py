@@ -6,7 +6,7 @@ from __future__ import annotations
 import importlib.util
 from pathlib import Path
 
-from mediaserver.errors import SettingsError
+from mediaserver.errors import MissingPackage, UnreadableFile, reading, writing
 
 
 def has_exporter() -> bool:
@@ -15,13 +15,18 @@ def has_exporter() -> bool:
 
 
 def to_onnx(weights: Path) -> Path:
-    """An ONNX file beside ``weights`` (.pt), for any batch and size. Raises `SettingsError`."""
+    """An ONNX file beside ``weights`` (.pt), for any batch and size.
+
+    Raises `MissingPackage`, `UnreadableFile`, `OutputError`.
+    """
     try:
         from ultralytics import YOLO  # type: ignore[import-not-found]  # noqa: PLC0415
     except ModuleNotFoundError as exc:
-        raise SettingsError(
+        raise MissingPackage(
             f"{weights}: .pt weights need the package 'ultralytics' (AGPL-3.0); an .onnx file does not"
         ) from exc
-    if not weights.is_file():
-        raise SettingsError(f"no weights {weights}")
-    return Path(YOLO(weights).export(format="onnx", dynamic=True))
+    with reading(weights):
+        if not weights.is_file():
+            raise UnreadableFile(f"no weights {weights}")
+    with writing(weights.parent):
+        return Path(YOLO(weights).export(format="onnx", dynamic=True))

@@ -23,7 +23,7 @@ from packaging.requirements import Requirement
 
 from inference.catalogue import CatalogueError
 from inference.engines.embedded import EmbeddedEngine
-from mediaserver.errors import SettingsError
+from mediaserver.errors import ModelError
 from mediaserver.models.files import files_in_use, origin
 from mediaserver.paths import web_root
 from mediaserver.settings.model import Settings
@@ -109,14 +109,14 @@ async def check_models(settings: Settings) -> list[Finding]:
         return []  # its models are its own
     try:
         files = files_in_use(settings)
-    except SettingsError as exc:
+    except ModelError as exc:
         return [Finding("models", State.FAILED, str(exc), "mediaserver models pull yolox_tiny")]
     findings = []
     for task, path in files.items():
         began = time.perf_counter()
         try:
             await (await EmbeddedEngine.open({task: path})).close()
-        except CatalogueError as exc:
+        except (CatalogueError, OSError) as exc:
             findings.append(
                 Finding(f"model {task}", State.FAILED, str(exc), "fetch or export it anew, or name another")
             )

@@ -8,9 +8,7 @@ import logging
 import os
 import signal
 import socket
-import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
-from pathlib import Path
 from typing import Any
 
 import ifaddr
@@ -20,8 +18,9 @@ from aiohttp import web
 from prometheus_client.multiprocess import mark_process_dead
 
 from inference.engines.contract import Engine
-from mediaserver.errors import SettingsError
+from mediaserver.errors import AddressError, SettingsError
 from mediaserver.models.files import files_in_use, origin
+from mediaserver.paths import temporary_folder
 from mediaserver.server import scoreboard
 from mediaserver.server.core import LoadEngine, MediaServer, Readiness
 from mediaserver.server.http import create_app
@@ -41,7 +40,8 @@ logger = logging.getLogger(__name__)
 def serve(settings: Settings) -> int:
     """Runs the server until SIGTERM or SIGINT; returns the exit status.
 
-    Raises `SettingsError` when the address, the interfaces or the models cannot be used.
+    Raises `AddressError`, `ModelError`, `OutputError` where the workers' metrics cannot be written, and
+    `SettingsError` when the interfaces cannot be used.
     """
     _check_interfaces(settings)
     logs.configure(settings.log_level, settings.log_format)
@@ -63,7 +63,7 @@ def _check_interfaces(settings: Settings) -> None:
 
 
 def engine_loader(settings: Settings) -> LoadEngine:
-    """What opens the engine that the settings name. Raises `SettingsError` where its models are not there."""
+    """What opens the engine that the settings name. Raises `ModelError` where its models are not there."""
     if settings.engine == "triton":
         from inference.engines.triton import TritonEngine  # noqa: PLC0415 - gRPC takes memory that others do not need
 
@@ -93,9 +93,8 @@ def _serve_by_workers(settings: Settings, notifier: Notifier) -> int:
     with (
         _held_port(settings.host, settings.port) as port,
         scoreboard.shared(settings.workers) as board,
-        tempfile.TemporaryDirectory(prefix="mediaserver-metrics-") as folder,
+        temporary_folder("metrics") as metrics_folder,
     ):
-        metrics_folder = Path(folder)
         settings = msgspec.structs.replace(settings, port=port)
 
         def work(row: Row) -> int:
@@ -105,7 +104,7 @@ def _serve_by_workers(settings: Settings, notifier: Notifier) -> int:
             return uvloop.run(_serve(server, Notifier()))
 
         def ended(worker: int) -> None:
-            mark_process_dead(worker, folder)  # type: ignore[no-untyped-call]
+            mark_process_dead(worker, str(metrics_folder))  # type: ignore[no-untyped-call]
 
         return Supervisor(board, work, ended, notifier).run()
 
@@ -129,7 +128,7 @@ def _held_port(host: str, port: int) -> Iterator[int]:
                 held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
                 _bind(held, where)
                 port = held.getsockname()[1]
-        except OSError as exc:
+        except (OSError, UnicodeError) as exc:
             raise _cannot_listen(host, port, exc) from exc
         yield port
 
@@ -141,8 +140,9 @@ def _bind(sock: socket.socket, where: tuple[object, ...]) -> None:
     sock.bind(where)
 
 
-def _cannot_listen(host: str, port: int, exc: OSError) -> SettingsError:
-    return SettingsError(f"cannot listen on {host}:{port}: {exc.strerror or exc}")
+def _cannot_listen(host: str, port: int, exc: OSError | UnicodeError) -> AddressError:
+    """``UnicodeError``: a host name with a part that is empty or too long for DNS."""
+    return AddressError(f"cannot listen on {host}:{port}: {getattr(exc, 'strerror', None) or exc}")
 
 
 async def _serve(server: MediaServer, notifier: Notifier) -> int:
@@ -172,7 +172,7 @@ async def listening(server: MediaServer) -> AsyncIterator[tuple[str, Callable[[]
     """Serves HTTP for ``server``: yields its URL, with the port that it really has, and what ends
     taking connections while those that are open go on.
 
-    Raises `SettingsError` when the address cannot be used.
+    Raises `AddressError`.
     """
     settings = server.settings
     runner = web.AppRunner(create_app(server), access_log=None, shutdown_timeout=_HANDLER_SHUTDOWN_S)
@@ -181,7 +181,7 @@ async def listening(server: MediaServer) -> AsyncIterator[tuple[str, Callable[[]
         site = web.TCPSite(runner, settings.host, settings.port, reuse_port=settings.workers > 1)
         try:
             await site.start()
-        except OSError as exc:
+        except (OSError, UnicodeError) as exc:
             raise _cannot_listen(settings.host, settings.port, exc) from exc
         host, port = runner.addresses[0][:2]
         yield f"http://{f'[{host}]' if ':' in host else host}:{port}/", site.stop

@@ -274,7 +274,10 @@ def _checked(values: Mapping[str, Any], source: str, *, strict: bool) -> dict[st
 def _from_text(kind: type, value: Any) -> Any:
     if not isinstance(value, str) or not value:
         raise ValueError(f"a {kind.__name__} is made from text")
-    return Path(value).expanduser() if kind is Path else kind(value)
+    try:
+        return Path(value).expanduser() if kind is Path else kind(value)
+    except RuntimeError as exc:
+        raise ValueError(f"{value} begins with the home of nobody") from exc
 
 
 def _suggestion(key: str, known: Iterable[str]) -> str:

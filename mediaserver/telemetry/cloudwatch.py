@@ -1,4 +1,4 @@
-"""``mediaserver heartbeat``: reports the number of live sessions to CloudWatch, once. A timer calls it.
+"""The heartbeat: how many sessions live, asked of a server and reported to CloudWatch.
 
 The functions that stop the machine look there (`docs/aws.md`) for when it was last in use.
 """
@@ -11,6 +11,8 @@ import urllib.request
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from mediaserver.errors import MissingPackage, UserError
+
 INSTANCE_VARIABLE = "HEARTBEAT_INSTANCE"
 """Names the EC2 instance. Where it is not set there is nobody to report to."""
 
@@ -20,7 +22,7 @@ _LIVE_SESSIONS = "mediaserver_sessions_live"
 _TIMEOUT_S = 5.0
 
 
-class HeartbeatError(Exception):
+class HeartbeatError(UserError):
     """The number cannot be learned or reported; the message says why."""
 
 
@@ -46,15 +48,16 @@ def live_sessions(url: str) -> int:
 
 
 def report(sessions: int, instance_id: str) -> None:
-    """Puts the number into the metric that `lambdas/heartbeat.py` reads. Raises `HeartbeatError`.
+    """Puts the number into the metric that `lambdas/heartbeat.py` reads.
 
     Region and credentials are boto3's affair: the environment, or the machine's role.
+    Raises `HeartbeatError`, and `mediaserver.errors.MissingPackage` where boto3 is not installed.
     """
     try:
         import boto3  # noqa: PLC0415 - an extra, for machines on AWS
         from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
     except ImportError as exc:
-        raise HeartbeatError("boto3 is not installed: pip install 'mediaserver[aws]'") from exc
+        raise MissingPackage("boto3 is not installed: pip install 'mediaserver[aws]'") from exc
     try:
         boto3.client("cloudwatch").put_metric_data(
             Namespace=NAMESPACE,
@@ -67,5 +70,5 @@ def report(sessions: int, instance_id: str) -> None:
                 }
             ],
         )
-    except (BotoCoreError, ClientError) as exc:
+    except (BotoCoreError, ClientError, ValueError) as exc:
         raise HeartbeatError(f"CloudWatch did not take the heartbeat: {exc}") from exc

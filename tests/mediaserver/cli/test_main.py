@@ -18,6 +18,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from mediaserver.cli.main import VERBS, main
 from mediaserver.settings.model import describe
 from tests.support.server_process import server_process
 
@@ -50,9 +51,61 @@ def test_help_of_serve_lists_every_setting_with_its_variable() -> None:
         assert setting.variable in words
 
 
-@pytest.mark.parametrize("command", [(), ("serve",), ("replay",), ("demo",)])
-def test_help_is_there(command: tuple[str, ...]) -> None:
-    assert run(*command, "--help").returncode == 0
+@pytest.mark.parametrize(
+    "command",
+    [
+        *(verb for verb in VERBS if verb != "dev-cloud"),  # which hands --help on
+        *(f"models {name}" for name in ("list", "catalogue", "pull", "check", "add", "export")),
+        *(f"triton {name}" for name in ("fetch", "start", "repository")),
+    ],
+)
+def test_each_command_says_what_it_does(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([*command.split(), "--help"])
+    assert ended.value.code == 0
+    usage, description, *_ = capsys.readouterr().out.split("\n\n")
+    assert usage.startswith(f"usage: mediaserver {command} ")
+    assert description.endswith(".")
+
+
+LARGE = {"aiortc", "av", "boto3", "cv2", "grpc", "numpy", "onnxruntime", "rich", "tritonclient"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "imported"),
+    [
+        (["--help"], set()),
+        (["heartbeat", "--help"], {"rich"}),
+        # The parent of workers forks, so it must have no threads: gRPC and ONNX Runtime start some.
+        (["serve", "--help"], {"aiortc", "av", "cv2", "numpy"}),
+    ],
+)
+def test_a_command_imports_no_more_than_it_needs(arguments: list[str], imported: set[str]) -> None:
+    program = (
+        "import atexit, sys; from mediaserver.cli.main import main; "
+        "atexit.register(lambda: print(*sys.modules, file=sys.stderr)); main(sys.argv[1:])"
+    )
+    command = [sys.executable, "-c", program, *arguments]
+    completed = subprocess.run(command, env=CLEAN, capture_output=True, text=True, timeout=60, check=True)
+    modules = set(completed.stderr.split())
+    assert "argparse" in modules
+    assert modules & LARGE == imported
+    verbs = {verb for verb in VERBS if f"mediaserver.cli.{verb.replace('-', '_')}" in modules}
+    assert verbs == set(arguments) - {"--help"}
+
+
+@pytest.mark.parametrize(
+    "arguments", [(), ("serf",), ("serve", "--ports", "1"), ("models",), ("models", "pul")]
+)
+def test_what_is_misspelt_is_told_by_its_usage(
+    arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    told = capsys.readouterr().err
+    assert told.startswith("usage: mediaserver")
+    assert not arguments or arguments[-1] in told or "required: command" in told
 
 
 def test_a_bad_value_is_refused_with_its_name_and_what_is_allowed() -> None:

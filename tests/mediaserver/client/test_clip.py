@@ -69,6 +69,11 @@ async def test_what_cannot_be_played_says_why(tmp_path: Path, content: bytes | N
         await play(ClipPlayer(path))
 
 
+async def test_a_name_that_no_file_has_is_no_exception_to_it() -> None:
+    with pytest.raises(ClipError, match="not a video file"):
+        await play(ClipPlayer(300 * "x"))
+
+
 async def test_a_clip_whose_end_is_missing_says_so(tmp_path: Path, clip: Path) -> None:
     path = tmp_path / "cut.mp4"
     path.write_bytes(clip.read_bytes()[: clip.stat().st_size // 2])

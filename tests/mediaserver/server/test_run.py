@@ -11,7 +11,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from mediaserver.errors import SettingsError
+from mediaserver.errors import AddressError, ModelError, SettingsError
 from mediaserver.server.run import serve
 from mediaserver.settings.model import Settings
 from mediaserver.settings.types import NetworkInterface
@@ -36,13 +36,13 @@ def taken_port() -> Iterator[int]:
 
 @pytest.mark.usefixtures("root_logger")
 def test_workers_do_not_share_a_port_with_a_stranger(taken_port: int, tiny_models: Path) -> None:
-    with pytest.raises(SettingsError, match=rf"cannot listen on 127.0.0.1:{taken_port}: Address already"):
+    with pytest.raises(AddressError, match=rf"cannot listen on 127.0.0.1:{taken_port}: Address already"):
         serve(Settings(port=taken_port, models=tiny_models, workers=2))
 
 
 @pytest.mark.usefixtures("root_logger")
 def test_models_that_are_not_there_end_the_start_before_there_is_a_worker(tiny_models: Path) -> None:
-    with pytest.raises(SettingsError, match="no-such-model"):
+    with pytest.raises(ModelError, match="no-such-model"):
         serve(Settings(port=0, models=tiny_models, detect_model="no-such-model", workers=2))
 
 

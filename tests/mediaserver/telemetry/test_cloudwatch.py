@@ -83,7 +83,7 @@ def test_where_no_server_answers_nothing_is_reported(
     def unwanted(sessions: int, instance_id: str) -> None:
         raise AssertionError("a server that is down has no number of sessions")
 
-    monkeypatch.setattr("mediaserver.cli.main.report", unwanted)
+    monkeypatch.setattr("mediaserver.cli.heartbeat.report", unwanted)
     monkeypatch.setenv(INSTANCE_VARIABLE, INSTANCE)
     monkeypatch.setenv("MEDIASERVER_PORT", "1")
     assert main(["heartbeat"]) == 1
