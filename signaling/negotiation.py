@@ -76,9 +76,10 @@ class Negotiation:
         """The answer to the offer is on its way."""
         self.state = State.NEGOTIATED
 
-    def refused(self) -> None:
-        """The offer could not be answered; another may come."""
-        self.state = State.READY
+    def refused(self, *, earlier_stays: bool) -> None:
+        """The offer is not answered; another may come. ``earlier_stays`` says whether the peer connection of
+        an earlier offer goes on."""
+        self.state = State.NEGOTIATED if earlier_stays else State.READY
 
     def close(self) -> None:
         """Nothing more is accepted."""

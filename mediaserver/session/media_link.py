@@ -12,6 +12,7 @@ from mediaserver.session.session import Inference, Session
 from mediaserver.webrtc.drop_reason import DropReason
 from mediaserver.webrtc.peer import Peer
 from mediaserver.webrtc.receiver import ReceivedFrame
+from mediaserver.webrtc.remote_candidates import candidate_budget
 from signaling.messages import Drop, IceCandidate, Offer
 
 
@@ -24,13 +25,21 @@ class MediaLink:
 
     def __init__(self, inference: Inference, session: Session, outlet: Outlet, ending: Ending) -> None:
         self.failed = asyncio.Event()
+        self.refused: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        """Has words when the client sent over WebRTC what no well-meaning one does."""
         self.camera_framerate: float | None = None
         """Frames a second that the camera gives, where the client has told."""
         self._inference = inference
         self._session = session
         self._outlet = outlet
         self._peer: Peer | None = None
+        self._candidate_budget = candidate_budget()
         self._ending = ending
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a peer connection."""
+        return self._peer is not None
 
     @property
     def last_packet(self) -> float | None:
@@ -50,6 +59,8 @@ class MediaLink:
             on_frame=self._take_frame,
             on_results_channel=self._use_data_channel,
             on_failed=self.failed.set,
+            on_refused=self._refuse,
+            candidate_budget=self._candidate_budget,
             observer=self,
             interfaces=settings.ice_interfaces,
             public_ip=settings.public_ip,
@@ -79,6 +90,10 @@ class MediaLink:
         """A connection that ends no longer owns the session, though its peer may send for a moment."""
         if self._ending.reason is None:
             self._session.sink.put_track_frame(frame)
+
+    def _refuse(self, words: str) -> None:
+        if not self.refused.done():
+            self.refused.set_result(words)
 
     def _use_data_channel(self, channel: RTCDataChannel) -> None:
         self._outlet.use(channel)

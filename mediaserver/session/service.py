@@ -35,9 +35,12 @@ from signaling.messages import (
     StateEvent,
     Trigger,
 )
+from signaling.rate_limit import RateLimit
 
 _WATCH_INTERVAL_S = 0.25
 _RATE_INTERVAL_S = 1.0
+_OFFERS_PER_S, _OFFER_BURST = 0.5, 6.0
+"""Each makes keys, sockets and decoders. A client offers again when its network or its camera changes."""
 
 
 class Service:
@@ -58,6 +61,7 @@ class Service:
         self._inference = inference
         self._ending = ending
         self._media = MediaLink(inference, greeted.session, outlet, ending)
+        self._offer_limit = RateLimit(_OFFERS_PER_S, _OFFER_BURST)
         self._liveness = Liveness(
             time.monotonic(),
             media_timeout_s=inference.settings.liveness_timeout_s,
@@ -76,6 +80,7 @@ class Service:
             self._watch_liveness,
             self._tell_state,
             self._tell_media_failure,
+            self._end_when_refused,
         ]
         if settings.rate_hints:
             parts.append(self._hint_rate)
@@ -114,6 +119,11 @@ class Service:
             await self._media.failed.wait()
             self._media.failed.clear()
             await self._outlet.send(StateEvent(ServerState.MEDIA_FAILED))
+
+    async def _end_when_refused(self) -> None:
+        words = await asyncio.shield(self._media.refused)
+        async with self._conversation.refusing():
+            raise ProtocolError(ErrorCode.UNEXPECTED_MESSAGE, words, fatal=True)
 
     async def _hint_rate(self) -> None:
         control, session = RateControl(), self.session
@@ -158,9 +168,11 @@ class Service:
     async def _answer(self, offer: Offer) -> None:
         negotiation = self._conversation.negotiation
         try:
+            if not self._offer_limit.allows(time.monotonic()):
+                raise ProtocolError(ErrorCode.RATE_LIMITED, "too many offers; wait some seconds")
             answer = await self._media.answer(offer)
         except ProtocolError:
-            negotiation.refused()
+            negotiation.refused(earlier_stays=self._media.is_open)
             raise
         self._liveness.expect_media(time.monotonic())
         negotiation.answered()

@@ -6,24 +6,50 @@ used: `SeamMoved` says which one is gone.
 
 from __future__ import annotations
 
+import asyncio
 import inspect
-from collections.abc import Callable
-from typing import Any
+import struct
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeAlias
 
 import aioice
 import aiortc
-from aiortc import RTCIceTransport, RTCPeerConnection, RTCRtpReceiver, RTCRtpSender
+from aiortc import (
+    RTCDtlsTransport,
+    RTCIceTransport,
+    RTCPeerConnection,
+    RTCRtpReceiver,
+    RTCRtpSender,
+    RTCSctpTransport,
+)
 from aiortc.rtcrtpparameters import RTCRtpCodecParameters
+from aiortc.rtcsctptransport import Chunk, DataChunk
 from aiortc.rtp import AnyRtcpPacket, RtpPacket
 
 from mediaserver.webrtc.codecs import VideoCodec, inspect_payload
+from mediaserver.webrtc.datagram_guard import DatagramGuard
 from mediaserver.webrtc.packet_window import MediaPacket
+from mediaserver.webrtc.sctp_policy import SctpPolicy, Verdict, is_well_formed
+
+Refuse: TypeAlias = Callable[[str], None]
+"""Is told, in words, what no well-meaning client sends: the peer connection ends."""
 
 AIORTC_VERSION = "1.16.0"
+
+_PARSE_ERRORS = (ArithmeticError, AssertionError, LookupError, TypeError, ValueError, struct.error)
+"""What aiortc raises, of all kinds, for packets that make no sense."""
 
 _AIOICE_CONNECTION = "_connection"
 _GATHER = "get_component_candidates"
 _QUERY_CONSENT = "query_consent"
+_CHECK_INCOMING = "check_incoming"
+_REQUEST_RECEIVED = "request_received"
+_DATA_RECEIVED = "data_received"
+_QUEUE = "_queue"
+_HANDLE_RTP, _HANDLE_RTCP, _HANDLE_DATA = "_handle_rtp_data", "_handle_rtcp_data", "_handle_data"
+_RECEIVE_CHUNK, _MARK_RECEIVED = "_receive_chunk", "_mark_received"
+_SACK_NEEDED, _SACK_MISORDERED = "_sack_needed", "_sack_misordered"
+_LOCAL_TSN, _DATA_CHANNELS = "_local_tsn", "_data_channels"
 _ENCODER = "_RTCRtpSender__encoder"
 
 
@@ -109,13 +135,16 @@ class ReceiverSeam:
         await getattr(self._receiver, self.SEND_PLI)(ssrc)
 
 
-def ice_transports(connection: RTCPeerConnection) -> set[RTCIceTransport]:
-    """The ICE transports of ``connection``: one, or one for each media section and data channel without
+def dtls_transports(connection: RTCPeerConnection) -> set[RTCDtlsTransport]:
+    """The DTLS transports of ``connection``: one, or one for each media section and data channel without
     BUNDLE (RFC 9143)."""
-    secured = [transceiver.receiver.transport for transceiver in connection.getTransceivers()]
-    if connection.sctp is not None:
-        secured.append(connection.sctp.transport)
-    return {dtls.transport for dtls in secured}
+    found = {transceiver.receiver.transport for transceiver in connection.getTransceivers()}
+    return found if connection.sctp is None else found | {connection.sctp.transport}
+
+
+def ice_transports(connection: RTCPeerConnection) -> set[RTCIceTransport]:
+    """The ICE transports of ``connection``, one for each of its `dtls_transports`."""
+    return {dtls.transport for dtls in dtls_transports(connection)}
 
 
 def gather_only(transport: RTCIceTransport, addresses: list[str]) -> None:
@@ -147,6 +176,101 @@ def stop_consent_checks(transport: RTCIceTransport) -> None:
     setattr(connection, _QUERY_CONSENT, _no_checks)
 
 
+def guard_datagrams(transport: RTCIceTransport, guard: DatagramGuard) -> None:
+    """Has ``guard`` look at every datagram and every connectivity check before aioice does.
+
+    aioice keeps what it receives in a queue without a bound, and checks every address that a check came from.
+    Raises `SeamMoved`.
+    """
+    connection = _aioice_connection(transport)
+    take, answer, learn = (
+        _attribute(connection, name) for name in (_DATA_RECEIVED, _REQUEST_RECEIVED, _CHECK_INCOMING)
+    )
+    queue: asyncio.Queue[object] = _attribute(connection, _QUEUE)
+
+    def data_received(data: bytes, component: int) -> None:
+        if guard.admits_datagram(data, queue.qsize()):
+            take(data, component)
+
+    def request_received(message: Any, address: tuple[str, int], protocol: Any) -> None:
+        if guard.admits_request():
+            answer(message, address, protocol)
+
+    def check_incoming(message: Any, address: tuple[str, int], protocol: Any) -> None:
+        if guard.admits_source(*address):
+            learn(message, address, protocol)
+
+    setattr(connection, _DATA_RECEIVED, data_received)
+    setattr(connection, _REQUEST_RECEIVED, request_received)
+    setattr(connection, _CHECK_INCOMING, check_incoming)
+
+
+def guard_sources(transport: RTCDtlsTransport, admits: Callable[[int], bool], refuse: Refuse) -> None:
+    """Has ``admits`` look at the SSRC of each RTP and RTCP packet that is authentic, before aiortc parses it.
+
+    aiortc keeps something for each SSRC for ever. What it raises an exception for is refused: by itself it
+    would log a traceback and end the transport without a word. Raises `SeamMoved`.
+    """
+    for name, offset in ((_HANDLE_RTP, 8), (_HANDLE_RTCP, 4)):  # RFC 3550 sections 5.1 and 6.4.1
+        setattr(transport, name, _by_source(_attribute(transport, name), offset, admits, refuse))
+
+
+def _by_source(
+    handle: Callable[..., Awaitable[None]], offset: int, admits: Callable[[int], bool], refuse: Refuse
+) -> Callable[..., Awaitable[None]]:
+    async def handle_admitted(data: bytes, *arguments: Any, **named: Any) -> None:
+        if len(data) >= offset + 4 and admits(int.from_bytes(data[offset : offset + 4])):
+            try:
+                await handle(data, *arguments, **named)
+            except _PARSE_ERRORS as exc:
+                refuse(f"RTP or RTCP that cannot be parsed: {exc}")
+
+    return handle_admitted
+
+
+def guard_sctp(transport: RTCSctpTransport, policy: SctpPolicy, refuse: Refuse) -> None:
+    """Has ``policy`` judge every chunk before aiortc takes it; see `mediaserver.webrtc.sctp_policy`.
+
+    Raises `SeamMoved`.
+    """
+    handle, receive, mark = (
+        _attribute(transport, name) for name in (_HANDLE_DATA, _RECEIVE_CHUNK, _MARK_RECEIVED)
+    )
+    for name in (_SACK_NEEDED, _SACK_MISORDERED, _LOCAL_TSN, _DATA_CHANNELS):
+        _attribute(transport, name)
+    refused = False
+
+    async def handle_data(data: bytes) -> None:
+        if refused or not is_well_formed(data):
+            return
+        try:
+            await handle(data)
+        except _PARSE_ERRORS as exc:
+            refuse(f"SCTP that cannot be parsed: {exc}")
+
+    async def receive_chunk(chunk: Chunk) -> None:
+        nonlocal refused
+        verdict = policy.judge(
+            chunk,
+            next_tsn=getattr(transport, _LOCAL_TSN),
+            misordered=len(getattr(transport, _SACK_MISORDERED)),
+            channels=getattr(transport, _DATA_CHANNELS),
+        )
+        if refused:
+            return
+        if verdict is Verdict.PASS:
+            await receive(chunk)
+        elif verdict is Verdict.REFUSE:
+            refused = True
+            refuse("the data channel takes nothing but its opening and acknowledgements")
+        elif isinstance(chunk, DataChunk):
+            setattr(transport, _SACK_NEEDED, True)
+            mark(chunk.tsn)
+
+    setattr(transport, _HANDLE_DATA, handle_data)
+    setattr(transport, _RECEIVE_CHUNK, receive_chunk)
+
+
 class EncoderSeam:
     """The video encoder of an `RTCRtpSender`. Raises `SeamMoved`."""
 
@@ -168,6 +292,14 @@ def _aioice_connection(transport: RTCIceTransport) -> aioice.Connection:
     if not isinstance(connection, aioice.Connection):
         raise SeamMoved(f"aiortc's RTCIceGatherer no longer has an aioice.Connection as {_AIOICE_CONNECTION}")
     return connection
+
+
+def _attribute(owner: object, name: str) -> Any:
+    """Raises `SeamMoved` where it is gone."""
+    try:
+        return getattr(owner, name)
+    except AttributeError as exc:
+        raise SeamMoved(f"{type(owner).__module__}.{type(owner).__name__} no longer has {name}") from exc
 
 
 async def _no_checks() -> None: ...

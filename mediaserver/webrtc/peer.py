@@ -6,6 +6,7 @@ aiortc's errors end here: what the other side caused comes out as `signaling.mes
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 
 from aiortc import (
@@ -18,25 +19,40 @@ from aiortc.exceptions import InvalidAccessError, InvalidStateError, OperationEr
 from aiortc.sdp import SessionDescription, candidate_from_sdp
 
 from mediaserver.settings.types import IpAddress, NetworkInterface
+from mediaserver.webrtc.aiortc_seam import (
+    dtls_transports,
+    gather_only,
+    guard_datagrams,
+    guard_sctp,
+    guard_sources,
+    ice_transports,
+)
+from mediaserver.webrtc.datagram_guard import DatagramGuard, SourceLimit
 from mediaserver.webrtc.decode_threads import DecodeThreads
 from mediaserver.webrtc.ice_addresses import announced
-from mediaserver.webrtc.ice_gathering import limit_gathering
+from mediaserver.webrtc.ice_gathering import gathered_addresses
 from mediaserver.webrtc.peer_close import close_peer_connection
 from mediaserver.webrtc.receiver import ReceivedFrame, ReceiveObserver, VideoReceiver
+from mediaserver.webrtc.remote_candidates import RemoteCandidates
+from mediaserver.webrtc.sctp_policy import SctpPolicy
 from signaling.messages import ErrorCode, IceCandidate, ProtocolError
+from signaling.rate_limit import RateLimit
 
 RESULTS_LABEL = "results"
 _MAX_MEDIA_SECTIONS = 8
 _MAX_CANDIDATES = 64
 """aiortc parses each on the event loop; a browser sends a handful, the rest by trickle."""
+_CANDIDATE = "a=candidate:"
 _SENDING = ("sendrecv", "sendonly", None)
 
 
 class Peer:
     """Answers one offer. ``on_frame`` and ``on_results_channel`` are called on the event loop.
 
-    ``on_failed`` is called once, when a path that was tried or in use is given up by ICE or DTLS.
-    ``interfaces`` and ``public_ip`` are as in `mediaserver.settings.model.Settings`.
+    ``on_failed`` is called once, when a path that was tried or in use is given up by ICE or DTLS;
+    ``on_refused`` with words, when the client sends what no well-meaning one does. ``interfaces`` and
+    ``public_ip`` are as in `mediaserver.settings.model.Settings`. Every address that is checked takes
+    one from ``candidate_budget``.
     """
 
     def __init__(
@@ -46,6 +62,8 @@ class Peer:
         on_frame: Callable[[ReceivedFrame], None],
         on_results_channel: Callable[[RTCDataChannel], None],
         on_failed: Callable[[], None],
+        on_refused: Callable[[str], None],
+        candidate_budget: RateLimit,
         observer: ReceiveObserver,
         interfaces: Sequence[NetworkInterface] = (),
         public_ip: IpAddress | None = None,
@@ -57,8 +75,12 @@ class Peer:
         self._on_results_channel = on_results_channel
         self._on_failed = on_failed
         self._observer = observer
-        self._interfaces = interfaces
+        self._on_refused = on_refused
         self._public_ip = public_ip
+        self._addresses = gathered_addresses(interfaces)
+        self._candidates = RemoteCandidates(
+            self._addresses, behind_nat=public_ip is not None, budget=candidate_budget
+        )
         self._closed = False
         self._closing: asyncio.Task[None] | None = None
         self.receiver: VideoReceiver | None = None
@@ -71,8 +93,9 @@ class Peer:
         Raises `ProtocolError` (bad_sdp, no_video, unsupported_codec).
         """
         sending = _sending_video(offer)
+        description = RTCSessionDescription(sdp=self._without_idle_candidates(offer), type="offer")
         try:
-            await self._connection.setRemoteDescription(RTCSessionDescription(sdp=offer, type="offer"))
+            await self._connection.setRemoteDescription(description)
         except OperationError as exc:
             raise ProtocolError(
                 ErrorCode.UNSUPPORTED_CODEC, "no video codec in common; VP8 and H.264 are taken"
@@ -80,7 +103,7 @@ class Peer:
         except _SDP_ERRORS as exc:
             raise _bad_sdp(exc) from exc
         self._receive_video(sending)
-        limit_gathering(self._connection, self._interfaces)
+        self._guard_transports()
         try:
             await self._connection.setLocalDescription(await self._connection.createAnswer())
         except _SDP_ERRORS as exc:
@@ -98,6 +121,8 @@ class Peer:
                 parsed.sdpMLineIndex = candidate.sdp_m_line_index
             except (ValueError, AssertionError, IndexError) as exc:
                 raise ProtocolError(ErrorCode.BAD_CANDIDATE, "not an ICE candidate (RFC 8839, 5.1)") from exc
+            if not self._candidates.admits_named(parsed.ip, parsed.port, time.monotonic()):
+                return
         try:
             await self._connection.addIceCandidate(parsed)
         except (ValueError, AttributeError, InvalidStateError) as exc:
@@ -128,6 +153,30 @@ class Peer:
             else:
                 transceiver.direction = "inactive"
 
+    def _without_idle_candidates(self, offer: str) -> str:
+        """The offer without the candidates that are not checked; aiortc would wait for names among them."""
+        return "\r\n".join(line for line in offer.splitlines() if self._is_kept(line)) + "\r\n"
+
+    def _is_kept(self, line: str) -> bool:
+        parts = line.split()
+        if not line.startswith(_CANDIDATE) or len(parts) < 6 or not parts[5].isdecimal():
+            return True  # what is no candidate, though it is called one, aiortc refuses
+        return self._candidates.admits_named(parts[4], int(parts[5]), time.monotonic())
+
+    def _guard_transports(self) -> None:
+        sources = SourceLimit()
+        for ice in ice_transports(self._connection):
+            gather_only(ice, self._addresses)
+            guard_datagrams(ice, DatagramGuard(self._candidates))
+        for dtls in dtls_transports(self._connection):
+            guard_sources(dtls, sources.admits, self._refuse)
+        if self._connection.sctp is not None:
+            guard_sctp(self._connection.sctp, SctpPolicy(), self._refuse)
+
+    def _refuse(self, words: str) -> None:
+        if not self._closed:
+            self._on_refused(words)
+
     def _data_channel_opened(self, channel: RTCDataChannel) -> None:
         if channel.label == RESULTS_LABEL:
             self._on_results_channel(channel)
@@ -156,7 +205,7 @@ def _sending_video(sdp: str) -> int:
 
     Raises `ProtocolError`.
     """
-    if sdp.count("a=candidate:") > _MAX_CANDIDATES:
+    if sdp.count(_CANDIDATE) > _MAX_CANDIDATES:
         raise ProtocolError(ErrorCode.BAD_SDP, f"an offer may have {_MAX_CANDIDATES} candidates")
     try:
         description = SessionDescription.parse(sdp)

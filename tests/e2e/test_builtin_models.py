@@ -16,7 +16,7 @@ from mediaserver.paths import sample_clip
 from rendered_world import film
 from rendered_world.canvas import HEIGHT, WIDTH
 from rendered_world.scene import HELD_OUT
-from signaling.messages import Event, PipelineConfig, Result
+from signaling.messages import Event, OcrEvent, PipelineConfig, Result
 from tests.support.accuracy import MarkedPictures, offline, through_webrtc, write_clip
 from tests.support.live_server import live_server
 
@@ -51,7 +51,7 @@ async def test_what_happens_in_the_sample_is_seen_when_and_where_it_happens() ->
         read = [
             (client.timeline.locate(event.frame), text.text)
             for event in events
-            for text in event.texts or ()
+            for text in (event.texts if isinstance(event, OcrEvent) else ())
             if event.frame is not None
         ]
     for sign in film.SIGNS:

@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 
 from mediaserver.client.client import Channel, InferenceClient
-from signaling.messages import Event, PipelineConfig, Result
+from signaling.messages import Event, OcrEvent, PipelineConfig, Result
 from tests.support.clips import truth
 from tests.support.live_server import LiveServer, live_server
 
@@ -109,7 +109,7 @@ async def test_ocr_when_triggered_comes_as_an_event_and_in_a_result(live: LiveSe
             if not results:
                 await client.request_ocr()
             results.append(result)
-    assert [event.event for event in events] == ["ocr"]
+    assert [type(event) for event in events] == [OcrEvent]
     assert events[0].frame is not None
     assert events[0].texts is not None
     assert sum(result.texts is not None for result in results) == 1

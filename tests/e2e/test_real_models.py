@@ -13,7 +13,7 @@ from inference.engines.embedded import EmbeddedEngine
 from inference.heads import decode_detections
 from inference.tracker import iou
 from mediaserver.client.client import InferenceClient
-from signaling.messages import Event, PipelineConfig, Result
+from signaling.messages import Event, OcrEvent, PipelineConfig, Result
 from tests.support.frames import canvas_of, frames
 from tests.support.live_server import live_server
 
@@ -89,7 +89,7 @@ async def test_signs_are_read_in_their_time_windows(models_dir: Path, media_dir:
         read: dict[str, list[float]] = {}
         for event in events:
             moment = client.timeline.locate(event.frame) if event.frame else None
-            for item in event.texts or ():
+            for item in event.texts if isinstance(event, OcrEvent) else ():
                 read.setdefault(item.text, []).append(moment if moment is not None else -1.0)
     for sign in signs:
         moments = read.pop(sign["text"], [])

@@ -72,7 +72,7 @@ def test_another_version_is_refused() -> None:
 def test_after_a_refused_offer_another_may_come() -> None:
     negotiation = welcomed()
     negotiation.receive(Offer("garbage"))
-    negotiation.refused()
+    negotiation.refused(earlier_stays=False)
     negotiation.receive(Offer("v=0"))
     assert negotiation.state is State.ANSWERING
 

@@ -10,7 +10,8 @@ from typing import Any
 
 from aiohttp import ClientWebSocketResponse, WSMsgType
 
-from tests.support.live_server import LiveServer, raw_socket
+from tests.support.live_server import raw_socket
+from tests.support.server_address import ServerAddress
 
 
 class JpegClient:
@@ -53,10 +54,10 @@ class JpegClient:
 
 @contextlib.asynccontextmanager
 async def jpeg_client(
-    live: LiveServer, jpeg: bytes, *, interval_s: float = 0.1, **pipeline: bool
+    server: ServerAddress, jpeg: bytes, *, interval_s: float = 0.1, **pipeline: bool
 ) -> AsyncIterator[JpegClient]:
     """A session that sends ``jpeg`` from its start to its end."""
-    async with raw_socket(live) as socket:
+    async with raw_socket(server) as socket:
         hello = {"type": "hello", "channel": "websocket", "pipeline": pipeline}
         await socket.send_str(json.dumps(hello))
         await socket.receive_json(timeout=10)

@@ -56,7 +56,7 @@ async def live_server(
 
 
 @contextlib.asynccontextmanager
-async def raw_socket(live: LiveServer) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+async def raw_socket(server: ServerAddress) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
     """A WebSocket to the server, without our client around it."""
-    async with aiohttp.ClientSession() as http, http.ws_connect(live.socket_url) as socket:
+    async with aiohttp.ClientSession() as http, http.ws_connect(server.socket_url) as socket:
         yield socket

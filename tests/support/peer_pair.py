@@ -28,7 +28,8 @@ BARCODE_HEIGHT = barcode.ROWS * 16
 
 class BarcodeCamera(MediaStreamTrack):
     """Sends the Unix time in milliseconds at which each picture was made, as a barcode in its upper half;
-    the lower half is moving noise, so that a frame takes several packets."""
+    the lower half is moving noise, so that a frame takes several packets. No two have the same time, also
+    where the camera catches up on a busy machine."""
 
     kind = "video"
 
@@ -37,6 +38,7 @@ class BarcodeCamera(MediaStreamTrack):
         self._interval = 1 / fps
         self._start: float | None = None
         self._count = 0
+        self._drawn_ms = 0
         self._noise = np.random.default_rng(1).integers(90, 160, (HEIGHT - BARCODE_HEIGHT, WIDTH), np.uint8)
 
     async def recv(self) -> av.VideoFrame:
@@ -46,7 +48,8 @@ class BarcodeCamera(MediaStreamTrack):
         self._count += 1
         now = time.time()
         yuv = np.full((HEIGHT * 3 // 2, WIDTH), 128, np.uint8)
-        barcode.draw(yuv[:BARCODE_HEIGHT], round(now * 1000))
+        self._drawn_ms = max(round(now * 1000), self._drawn_ms + 1)
+        barcode.draw(yuv[:BARCODE_HEIGHT], self._drawn_ms)
         yuv[BARCODE_HEIGHT:HEIGHT] = np.roll(self._noise, self._count * 3, axis=1)
         frame = av.VideoFrame.from_ndarray(yuv, format="yuv420p")
         frame.pts = round((now - self._start) * 90_000)

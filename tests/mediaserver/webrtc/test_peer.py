@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -12,6 +13,8 @@ from aiortc.sdp import SessionDescription
 from mediaserver.settings.types import IpAddress, NetworkInterface
 from mediaserver.webrtc.decode_threads import DecodeThreads
 from mediaserver.webrtc.peer import Peer
+from mediaserver.webrtc.remote_candidates import MAX_CANDIDATES, candidate_budget
+from signaling.messages import IceCandidate
 from tests.support.receive_counts import ReceiveCounts
 
 LOOPBACK = (NetworkInterface("127.0.0.1"),)
@@ -25,6 +28,8 @@ async def answering(**addresses: Any) -> AsyncIterator[Peer]:
             on_frame=lambda frame: None,
             on_results_channel=lambda channel: None,
             on_failed=lambda: None,
+            on_refused=lambda words: None,
+            candidate_budget=candidate_budget(),
             observer=ReceiveCounts(),
             **addresses,
         )
@@ -69,6 +74,63 @@ async def test_the_first_video_that_is_sent_is_received() -> None:
         sections = SessionDescription.parse(await peer.answer(sdp)).media
         assert peer.receiver is not None
     assert [media.direction for media in sections] == ["inactive", "inactive", "recvonly"]
+
+
+def candidate(host: str, port: int) -> str:
+    return f"candidate:1 1 udp 2130706431 {host} {port} typ host"
+
+
+class Victim(asyncio.DatagramProtocol):
+    """Counts what comes to a port that a hostile client names."""
+
+    def __init__(self) -> None:
+        self.datagrams = 0
+
+    def datagram_received(self, data: bytes, address: tuple[str, int]) -> None:
+        self.datagrams += 1
+
+
+@contextlib.asynccontextmanager
+async def victims(count: int) -> AsyncIterator[dict[int, Victim]]:
+    """By their ports, on loopback."""
+    loop = asyncio.get_running_loop()
+    found, transports = {}, []
+    for _ in range(count):
+        transport, victim = await loop.create_datagram_endpoint(Victim, local_addr=("127.0.0.1", 0))
+        found[transport.get_extra_info("sockname")[1]] = victim
+        transports.append(transport)
+    try:
+        yield found
+    finally:
+        for transport in transports:
+            transport.close()
+
+
+async def test_connectivity_checks_go_to_few_of_the_many_addresses_that_are_named() -> None:
+    async with victims(60) as named, answering(interfaces=LOOPBACK) as peer:
+        in_offer, trickled = list(named)[:30], list(named)[30:]
+        lines = "".join(f"a={candidate('127.0.0.1', port)}\r\n" for port in in_offer)
+        sdp = (await offer()).replace("a=mid:0\r\n", f"a=mid:0\r\n{lines}", 1)
+        await peer.answer(sdp)
+        for port in trickled:
+            await peer.add_candidate(IceCandidate(candidate("127.0.0.1", port), sdp_mid="0"))
+        await asyncio.sleep(1.5)
+        reached = [victim.datagrams for victim in named.values() if victim.datagrams]
+        assert 0 < len(reached) <= MAX_CANDIDATES
+        assert sum(reached) <= 7 * MAX_CANDIDATES
+
+
+async def test_an_address_that_is_not_checked_and_a_name_cost_no_time() -> None:
+    async with answering(interfaces=LOOPBACK) as peer:
+        sdp = await offer()
+        names = "".join(f"a={candidate(f'{number:08}.local', 9)}\r\n" for number in range(8))
+        began = time.monotonic()
+        await peer.answer(sdp.replace("a=mid:0\r\n", f"a=mid:0\r\n{names}", 1))
+        for number in range(8, 16):
+            await peer.add_candidate(IceCandidate(candidate(f"{number:08}.local", 9), sdp_mid="0"))
+        for host in ("169.254.169.254", "224.0.0.1", "0.0.0.0"):
+            await peer.add_candidate(IceCandidate(candidate(host, 80), sdp_mid="0"))
+        assert time.monotonic() - began < 0.9, "aiortc waits a second for each name"
 
 
 async def test_a_close_that_is_cancelled_is_done_to_its_end() -> None:

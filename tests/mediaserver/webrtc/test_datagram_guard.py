@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+from struct import pack
+
+import pytest
+
+from mediaserver.webrtc.datagram_guard import MAX_SOURCES, DatagramGuard, SourceLimit
+from mediaserver.webrtc.remote_candidates import RemoteCandidates, candidate_budget
+
+RTP = b"\x80" + bytes(100)
+
+
+def record(payload: bytes) -> bytes:
+    """DTLS 1.2 application data."""
+    return pack("!BHQH", 23, 0xFEFD, 1, len(payload)) + payload
+
+
+@pytest.fixture
+def guard() -> DatagramGuard:
+    return DatagramGuard(RemoteCandidates(["192.0.2.7"], behind_nat=False, budget=candidate_budget()))
+
+
+def test_a_flood_is_dropped_where_an_ordinary_stream_is_taken(guard: DatagramGuard) -> None:
+    assert all(guard.admits_datagram(RTP, waiting=0) for _ in range(1000))
+    assert not all(guard.admits_datagram(RTP, waiting=0) for _ in range(3000))
+
+
+def test_nothing_piles_up_while_the_event_loop_is_busy(guard: DatagramGuard) -> None:
+    assert guard.admits_datagram(RTP, waiting=511)
+    assert not guard.admits_datagram(RTP, waiting=512)
+
+
+def test_of_application_data_one_record_comes_at_a_time(guard: DatagramGuard) -> None:
+    assert guard.admits_datagram(record(b"sctp"), waiting=0)
+    assert not guard.admits_datagram(record(b"sctp") * 2, waiting=0)
+    assert not guard.admits_datagram(record(b"sctp")[:-1], waiting=0)
+    assert not guard.admits_datagram(b"", waiting=0)
+
+
+def test_checks_are_answered_at_a_bounded_rate(guard: DatagramGuard) -> None:
+    answered = sum(guard.admits_request() for _ in range(1000))
+    assert 200 <= answered < 300
+
+
+def test_a_peer_has_so_many_sources_and_no_more() -> None:
+    sources = SourceLimit()
+    assert [sources.admits(ssrc) for ssrc in range(MAX_SOURCES + 2)] == [True] * MAX_SOURCES + [False] * 2
+    assert sources.admits(0)
