@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
+
+from inference.account import Account
 
 
 class Turn:
@@ -20,40 +22,49 @@ class Turn:
             on_end()
 
 
+@dataclass(eq=False, slots=True)
+class _Waiting:
+    account: Account
+    given: asyncio.Future[None]
+
+
 class Scheduler:
     """Bounds the frames that are in inference at once, fairly over sessions.
 
     A session asks for a turn *before* it takes its newest frame, so waiting happens while the frame can
-    still be replaced by a newer one. Each session asks for one turn at a time and turns are given first
-    come, first served; so between two turns of one session every other waiting session has had one.
+    still be replaced by a newer one. Each session asks for one turn at a time. The next turn goes to who has
+    used least of the processors lately, and among equals to who has waited longest.
 
     ``bound`` is asked anew for each turn: what an engine takes at once may change while it runs.
     """
 
     def __init__(self, bound: Callable[[], int]) -> None:
         self._bound = bound
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._waiting: list[_Waiting] = []
         self.in_flight = 0
 
-    async def turn(self) -> Turn:
+    async def turn(self, account: Account) -> Turn:
         """Waits for a turn. Who gets one must end it, whatever happens."""
-        waiting = asyncio.get_running_loop().create_future()
+        waiting = _Waiting(account, asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)
         self._give()
         try:
-            await waiting
+            await waiting.given
         except asyncio.CancelledError:
-            if waiting.done() and not waiting.cancelled():  # given and cancelled in one step of the loop
-                self._end()
+            if waiting.given.done() and not waiting.given.cancelled():
+                self._end()  # given and cancelled in one step of the loop
+            elif waiting in self._waiting:
+                self._waiting.remove(waiting)
             raise
         return Turn(self._end)
 
     def _give(self) -> None:
         while self._waiting and self.in_flight < max(1, self._bound()):
-            waiting = self._waiting.popleft()
-            if not waiting.done():
+            following = min(self._waiting, key=lambda waiting: waiting.account.used_s)
+            self._waiting.remove(following)
+            if not following.given.done():
                 self.in_flight += 1
-                waiting.set_result(None)
+                following.given.set_result(None)
 
     def _end(self) -> None:
         self.in_flight -= 1

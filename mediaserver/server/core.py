@@ -9,12 +9,12 @@ import math
 import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
 from inference.engines.contract import Engine
+from inference.fair_threads import FairThreads
 from inference.scheduler import Scheduler
 from mediaserver.server.loop_lag import watch_lag
 from mediaserver.server.scoreboard import Row
@@ -23,7 +23,6 @@ from mediaserver.session.registry import SessionRegistry
 from mediaserver.session.session import Inference
 from mediaserver.settings.model import Settings
 from mediaserver.telemetry.metrics import Metrics
-from mediaserver.webrtc.decode_threads import DecodeThreads
 from signaling.messages import EndReason
 from signaling.websocket import SignalingSocket
 
@@ -83,12 +82,12 @@ class MediaServer:
     async def running(self) -> AsyncIterator[MediaServer]:
         """Loads the models in the background; on leaving ends every connection and frees everything."""
         with (
-            DecodeThreads(_threads()) as decode_threads,
-            ThreadPoolExecutor(_threads(), thread_name_prefix="frames") as frame_executor,
-            ThreadPoolExecutor(_threads(), thread_name_prefix="vision") as vision_executor,
+            FairThreads(_threads(), "decode") as decode_threads,
+            FairThreads(_threads(), "frames") as frame_threads,
+            FairThreads(_threads(), "vision") as vision_threads,
         ):
             background = [
-                asyncio.create_task(self._load(decode_threads, frame_executor, vision_executor)),
+                asyncio.create_task(self._load(decode_threads, frame_threads, vision_threads)),
                 asyncio.create_task(watch_lag(self._take_lag)),
                 asyncio.create_task(self._sample()),
             ]
@@ -194,7 +193,7 @@ class MediaServer:
         return self._state
 
     async def _load(
-        self, decode_threads: DecodeThreads, frame_executor: Executor, vision_executor: Executor
+        self, decode_threads: FairThreads, frame_threads: FairThreads, vision_threads: FairThreads
     ) -> None:
         """Opens the engine and waits until it can run models, so that ready means ready."""
         try:
@@ -204,8 +203,8 @@ class MediaServer:
                 engine,
                 scheduler,
                 decode_threads,
-                frame_executor,
-                vision_executor,
+                frame_threads,
+                vision_threads,
                 self.metrics,
                 self.settings,
             )

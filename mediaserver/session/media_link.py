@@ -34,6 +34,7 @@ class MediaLink:
         self._outlet = outlet
         self._peer: Peer | None = None
         self._candidate_budget = candidate_budget()
+        self._decode_lane = inference.decode_threads.lane(session.account)
         self._ending = ending
 
     @property
@@ -55,7 +56,7 @@ class MediaLink:
         await self.close()
         settings = self._inference.settings
         peer = self._peer = Peer(
-            threads=self._inference.decode_threads,
+            lane=self._decode_lane,
             on_frame=self._take_frame,
             on_results_channel=self._use_data_channel,
             on_failed=self.failed.set,

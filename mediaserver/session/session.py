@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
+from inference.account import Account
 from inference.engines.contract import Engine
+from inference.fair_threads import FairThreads
 from inference.pipeline import Pipeline, PipelineOptions, TextsFound
 from inference.scheduler import Scheduler, Turn
 from mediaserver.session.frame_scaler import FrameScaler
@@ -18,7 +19,6 @@ from mediaserver.session.frame_sink import FrameSink, PendingFrame
 from mediaserver.session.results import frame_info, package, texts_on_wire
 from mediaserver.settings.model import Settings
 from mediaserver.telemetry.metrics import Metrics
-from mediaserver.webrtc.decode_threads import DecodeThreads
 from signaling.jpeg import JpegError
 from signaling.messages import Drop, Error, ErrorCode, OcrEvent, Result, ServerMessage
 from signaling.rate_limit import RateLimit
@@ -32,10 +32,10 @@ class Inference:
 
     engine: Engine
     scheduler: Scheduler
-    decode_threads: DecodeThreads
-    frame_executor: Executor
+    decode_threads: FairThreads
+    frame_threads: FairThreads
     """Scales, and decodes JPEG: short work, which no other work may delay."""
-    vision_executor: Executor
+    vision_threads: FairThreads
     """Runs what the pipeline does itself: reading heads, flow, cutting out text."""
     metrics: Metrics
     settings: Settings
@@ -60,7 +60,9 @@ class Session:
         self.id = secrets.token_urlsafe(9)
         self.resume_token = secrets.token_urlsafe(24)
         self.sink = FrameSink(inference.metrics, partial(self.count_drop, Drop.SINK, "replaced"))
-        self.pipeline = Pipeline(inference.engine, options, inference.vision_executor)
+        self.account = Account()
+        self.pipeline = Pipeline(inference.engine, options, inference.vision_threads.lane(self.account))
+        self._frame_lane = inference.frame_threads.lane(self.account)
         self.inferred = 0
         self.results_sent = 0
         self._inference = inference
@@ -93,7 +95,7 @@ class Session:
             while len(under_way) >= self._inference.engine.in_flight.of_one_session:
                 await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
             await self.sink.filled()
-            turn = await self._inference.scheduler.turn()
+            turn = await self._inference.scheduler.turn(self.account)
             pending = self.sink.take()
             if pending is None or self._drop_if_old(pending, settings.max_frame_age_ms, "before_inference"):
                 turn.end()
@@ -127,7 +129,7 @@ class Session:
         started = time.monotonic()
         try:
             async with self._preparing:  # in the order in which frames were taken
-                frame = await loop.run_in_executor(self._inference.frame_executor, scaler.prepare, pending)
+                frame = await loop.run_in_executor(self._frame_lane, scaler.prepare, pending)
         except JpegError as exc:
             return None, [(ErrorCode.BAD_FRAME, str(exc))]
         prepared = time.monotonic()

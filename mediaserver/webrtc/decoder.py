@@ -11,8 +11,8 @@ from typing import NamedTuple
 import av
 from av.codec.context import Flags
 
+from inference.fair_threads import Lane
 from mediaserver.webrtc.codecs import FFMPEG_DECODERS, FfmpegDecoder, VideoCodec
-from mediaserver.webrtc.decode_threads import DecodeThreads
 from mediaserver.webrtc.drop_reason import DropReason, OnDrop
 from mediaserver.webrtc.frame_assembler import EncodedFrame
 
@@ -93,7 +93,7 @@ def _open_context(name: FfmpegDecoder) -> av.VideoCodecContext:
 
 
 class BoundedDecoder:
-    """Feeds a `FrameDecoder` in ``threads``, at most one job at a time, from at most `MAX_PENDING` frames.
+    """Feeds a `FrameDecoder` in ``lane``, at most one job at a time, from at most `MAX_PENDING` frames.
 
     ``on_picture`` gets the newest picture of each job, ``on_reference_lost`` is told that only a keyframe
     helps, ``on_drop`` of frames that give no picture; all are called on the event loop, and not after
@@ -102,12 +102,12 @@ class BoundedDecoder:
 
     def __init__(
         self,
-        threads: DecodeThreads,
+        lane: Lane,
         on_picture: Callable[[DecodedFrame], None],
         on_reference_lost: Callable[[], None],
         on_drop: OnDrop,
     ) -> None:
-        self._threads = threads
+        self._lane = lane
         self._on_picture = on_picture
         self._on_reference_lost = on_reference_lost
         self._on_drop = on_drop
@@ -154,7 +154,7 @@ class BoundedDecoder:
         self._run(self._decoder.decode, batch)
 
     def _run(self, work: Callable[..., Batch | None], *arguments: Sequence[EncodedFrame]) -> None:
-        self._threads.submit(self._finish, work, *arguments)
+        self._lane.call(self._finish, work, *arguments)
         self._idle.clear()
 
     def _finish(self, batch: Batch | None) -> None:

@@ -18,6 +18,7 @@ from aiortc import (
 from aiortc.exceptions import InvalidAccessError, InvalidStateError, OperationError
 from aiortc.sdp import SessionDescription, candidate_from_sdp
 
+from inference.fair_threads import Lane
 from mediaserver.settings.types import IpAddress, NetworkInterface
 from mediaserver.webrtc.aiortc_seam import (
     dtls_transports,
@@ -28,7 +29,6 @@ from mediaserver.webrtc.aiortc_seam import (
     ice_transports,
 )
 from mediaserver.webrtc.datagram_guard import DatagramGuard, SourceLimit
-from mediaserver.webrtc.decode_threads import DecodeThreads
 from mediaserver.webrtc.ice_addresses import announced
 from mediaserver.webrtc.ice_gathering import gathered_addresses
 from mediaserver.webrtc.peer_close import close_peer_connection
@@ -58,7 +58,7 @@ class Peer:
     def __init__(
         self,
         *,
-        threads: DecodeThreads,
+        lane: Lane,
         on_frame: Callable[[ReceivedFrame], None],
         on_results_channel: Callable[[RTCDataChannel], None],
         on_failed: Callable[[], None],
@@ -70,7 +70,7 @@ class Peer:
     ) -> None:
         # An empty list: without it aiortc asks a public STUN server.
         self._connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
-        self._threads = threads
+        self._lane = lane
         self._on_frame = on_frame
         self._on_results_channel = on_results_channel
         self._on_failed = on_failed
@@ -148,7 +148,7 @@ class Peer:
             if place == number:
                 transceiver.direction = "recvonly"
                 self.receiver = VideoReceiver.attach(
-                    transceiver.receiver, self._on_frame, self._threads, self._observer
+                    transceiver.receiver, self._on_frame, self._lane, self._observer
                 )
             else:
                 transceiver.direction = "inactive"

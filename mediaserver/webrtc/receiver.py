@@ -19,9 +19,9 @@ import av
 from aiortc import RTCRtpReceiver
 from aiortc.rtp import AnyRtcpPacket, RtcpSrPacket, RtpPacket
 
+from inference.fair_threads import Lane
 from mediaserver.webrtc.aiortc_seam import ReceiverSeam
 from mediaserver.webrtc.capture_clock import CaptureClock, MediaTime
-from mediaserver.webrtc.decode_threads import DecodeThreads
 from mediaserver.webrtc.decoder import BoundedDecoder, DecodedFrame
 from mediaserver.webrtc.drop_reason import DropReason
 from mediaserver.webrtc.frame_assembler import EncodedFrame, FrameAssembler
@@ -78,15 +78,15 @@ class ReceiveObserver(Protocol):
 class VideoReceiver:
     """Delivers the newest decoded frame of an `RTCRtpReceiver` to ``on_frame``, on the event loop.
 
-    Attach before packets flow: in the ``track`` event, or any time before the answer leaves. ``threads``
-    decode, and may be shared by all receivers. The track's own ``recv()`` never yields then.
+    Attach before packets flow: in the ``track`` event, or any time before the answer leaves. It is
+    decoded in ``lane``. The track's own ``recv()`` never yields then.
     """
 
     def __init__(
         self,
         seam: ReceiverSeam,
         on_frame: Callable[[ReceivedFrame], None],
-        threads: DecodeThreads,
+        lane: Lane,
         assembler: FrameAssembler,
         observer: ReceiveObserver,
     ) -> None:
@@ -94,7 +94,7 @@ class VideoReceiver:
         self._on_frame = on_frame
         self._assembler = assembler
         self._observer = observer
-        self._decoder = BoundedDecoder(threads, self._deliver, assembler.resync, observer.frames_dropped)
+        self._decoder = BoundedDecoder(lane, self._deliver, assembler.resync, observer.frames_dropped)
         self._clock = CaptureClock()
         self._media_time = MediaTime()
         self._fault_logged = False
@@ -110,7 +110,7 @@ class VideoReceiver:
         cls,
         receiver: RTCRtpReceiver,
         on_frame: Callable[[ReceivedFrame], None],
-        threads: DecodeThreads,
+        lane: Lane,
         observer: ReceiveObserver,
         *,
         max_wait: float = 0.15,
@@ -127,7 +127,7 @@ class VideoReceiver:
             max_wait=max_wait,
             keyframe_interval=keyframe_interval,
         )
-        video = cls(seam, on_frame, threads, assembler, observer)
+        video = cls(seam, on_frame, lane, assembler, observer)
         video._decoder.open()
         seam.take_packets(video._handle_packet)
         seam.take_rtcp(video._handle_rtcp)

@@ -31,7 +31,8 @@ from aiortc.rtcrtpparameters import RTCRtpReceiveParameters
 from aiortc.rtcrtpreceiver import RemoteStreamTrack
 from aiortc.rtp import RtpPacket
 
-from mediaserver.webrtc.decode_threads import DecodeThreads
+from inference.account import Account
+from inference.fair_threads import FairThreads
 from mediaserver.webrtc.receiver import ReceivedFrame, VideoReceiver
 from tests.support.impairment import Impairment, ImpairmentRelay
 from tests.support.peer_pair import BarcodeCamera, read_barcode, sending
@@ -62,11 +63,11 @@ class Ours:
         self.delays_ms: list[float] = []
         self.shown: list[tuple[float, av.VideoFrame]] = []
         self.came = asyncio.Event()
-        self._threads = DecodeThreads(1).__enter__()
+        self._threads = FairThreads(1, "decode").__enter__()
         self.counts = ReceiveCounts()
 
     def attach(self, receiver: RTCRtpReceiver) -> None:
-        self.video = VideoReceiver.attach(receiver, self._take, self._threads, self.counts)
+        self.video = VideoReceiver.attach(receiver, self._take, self._threads.lane(Account()), self.counts)
 
     def _take(self, frame: ReceivedFrame) -> None:
         now = time.monotonic()

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
@@ -11,12 +10,12 @@ from numpy.typing import NDArray
 
 from inference.engines.contract import HeadLayout, InFlight, ModelFailed, ModelInfo, Placement, Task
 from inference.engines.embedded import EmbeddedEngine
+from inference.fair_threads import FairThreads
 from inference.pipeline import PipelineOptions
 from inference.scheduler import Scheduler
 from mediaserver.session.session import Inference, Session
 from mediaserver.settings.model import Settings
 from mediaserver.telemetry.metrics import Metrics
-from mediaserver.webrtc.decode_threads import DecodeThreads
 from signaling.jpeg import JpegFrame, parse_jpeg
 from signaling.messages import Result, ServerMessage
 from tests.support.waiting import eventually
@@ -49,8 +48,8 @@ class Client:
 async def inference() -> AsyncIterator[Inference]:
     """For one frame at a time over all sessions, without any model."""
     engine = await EmbeddedEngine.open({})
-    with DecodeThreads(1) as threads, ThreadPoolExecutor(2) as executor:
-        yield Inference(engine, Scheduler(lambda: 1), threads, executor, executor, Metrics(), Settings())
+    with FairThreads(2, "all") as threads:
+        yield Inference(engine, Scheduler(lambda: 1), threads, threads, threads, Metrics(), Settings())
     await engine.close()
 
 
@@ -121,9 +120,9 @@ class Gate:
 async def test_as_many_frames_are_under_way_as_the_engine_has_use_for(of_one_session: int) -> None:
     """The others are replaced in the slot, and those under way come back in order."""
     engine, client = Gate(of_one_session), Client()
-    with DecodeThreads(1) as threads, ThreadPoolExecutor(2) as executor:
+    with FairThreads(2, "all") as threads:
         scheduler = Scheduler(lambda: engine.in_flight.frames)
-        inference = Inference(engine, scheduler, threads, executor, executor, Metrics(), Settings())
+        inference = Inference(engine, scheduler, threads, threads, threads, Metrics(), Settings())
         session = Session(inference, PipelineOptions(detect=False))
         run = asyncio.create_task(session.run(client))
         for _ in range(6):
@@ -150,9 +149,9 @@ async def test_results_stay_in_order_though_a_client_is_slow_to_take_reports() -
     engine, client = Gate(of_one_session=2), Client()
     engine.broken = True
     client.reads.clear()
-    with DecodeThreads(1) as threads, ThreadPoolExecutor(2) as executor:
+    with FairThreads(2, "all") as threads:
         scheduler = Scheduler(lambda: engine.in_flight.frames)
-        inference = Inference(engine, scheduler, threads, executor, executor, Metrics(), Settings())
+        inference = Inference(engine, scheduler, threads, threads, threads, Metrics(), Settings())
         session = Session(inference, PipelineOptions(detect=False))
         run = asyncio.create_task(session.run(client))
         session.sink.put_jpeg(FRAME)

@@ -10,7 +10,8 @@ import av
 import numpy as np
 import pytest
 
-from mediaserver.webrtc.decode_threads import DecodeThreads
+from inference.account import Account
+from inference.fair_threads import FairThreads, Lane
 from mediaserver.webrtc.decoder import (
     MAX_PENDING,
     MAX_PIXELS,
@@ -66,9 +67,9 @@ def vp8() -> list[EncodedFrame]:
 
 
 @pytest.fixture
-def threads() -> Iterator[DecodeThreads]:
-    with DecodeThreads(1) as threads:
-        yield threads
+def lane() -> Iterator[Lane]:
+    with FairThreads(1, "decode") as threads:
+        yield threads.lane(Account())
 
 
 class TestFrameDecoder:
@@ -143,12 +144,12 @@ class TestFrameDecoder:
 
 
 class Sink:
-    def __init__(self, threads: DecodeThreads) -> None:
+    def __init__(self, lane: Lane) -> None:
         self.pictures: list[DecodedFrame] = []
         self.references_lost = 0
         self.told = asyncio.Event()
         self.counts = ReceiveCounts()
-        self.decoder = BoundedDecoder(threads, self.take, self.lose, self.counts.frames_dropped)
+        self.decoder = BoundedDecoder(lane, self.take, self.lose, self.counts.frames_dropped)
 
     def take(self, frame: DecodedFrame) -> None:
         self.pictures.append(frame)
@@ -167,17 +168,17 @@ class Sink:
 
 class TestBoundedDecoder:
     async def test_frames_that_come_while_the_decoders_open_are_decoded(
-        self, threads: DecodeThreads, vp8: list[EncodedFrame]
+        self, lane: Lane, vp8: list[EncodedFrame]
     ) -> None:
-        sink = Sink(threads)
+        sink = Sink(lane)
         sink.decoder.open()
         assert sink.decoder.busy
         sink.decoder.submit(vp8[0])
         await sink.until(lambda: len(sink.pictures) == 1)
         await sink.decoder.close()
 
-    async def test_pictures_come_on_the_loop(self, threads: DecodeThreads, vp8: list[EncodedFrame]) -> None:
-        sink = Sink(threads)
+    async def test_pictures_come_on_the_loop(self, lane: Lane, vp8: list[EncodedFrame]) -> None:
+        sink = Sink(lane)
         for frame in vp8:
             sink.decoder.submit(frame)
             await sink.until(lambda: not sink.decoder.busy)
@@ -186,11 +187,11 @@ class TestBoundedDecoder:
         assert not sink.counts.dropped
 
     async def test_held_up_for_a_while_it_catches_up_and_delivers_the_newest(
-        self, threads: DecodeThreads, vp8: list[EncodedFrame]
+        self, lane: Lane, vp8: list[EncodedFrame]
     ) -> None:
-        sink = Sink(threads)
+        sink = Sink(lane)
         release = threading.Event()
-        threads.submit(lambda _: None, release.wait)
+        lane.call(lambda _: None, release.wait)
         for frame in vp8[: MAX_PENDING + 1]:
             sink.decoder.submit(frame)
         release.set()
@@ -201,11 +202,11 @@ class TestBoundedDecoder:
         assert sink.references_lost == 0
 
     async def test_held_up_for_longer_it_skips_to_a_keyframe(
-        self, threads: DecodeThreads, vp8: list[EncodedFrame]
+        self, lane: Lane, vp8: list[EncodedFrame]
     ) -> None:
-        sink = Sink(threads)
+        sink = Sink(lane)
         release = threading.Event()
-        threads.submit(lambda _: None, release.wait)
+        lane.call(lambda _: None, release.wait)
         for frame in vp8[: MAX_PENDING + 2]:
             sink.decoder.submit(frame)
         assert sink.references_lost == 1
@@ -216,10 +217,8 @@ class TestBoundedDecoder:
         await sink.decoder.close()
         assert sink.references_lost == 1
 
-    async def test_a_broken_frame_loses_the_reference(
-        self, threads: DecodeThreads, vp8: list[EncodedFrame]
-    ) -> None:
-        sink = Sink(threads)
+    async def test_a_broken_frame_loses_the_reference(self, lane: Lane, vp8: list[EncodedFrame]) -> None:
+        sink = Sink(lane)
         sink.decoder.submit(vp8[0]._replace(data=b"\x01"))
         sink.decoder.submit(vp8[1])
         await sink.until(lambda: sink.references_lost == 1)
@@ -227,10 +226,8 @@ class TestBoundedDecoder:
         assert sink.pictures == []
         assert sink.counts.dropped == {DropReason.UNDECODABLE: 2}
 
-    async def test_after_close_nothing_comes_any_more(
-        self, threads: DecodeThreads, vp8: list[EncodedFrame]
-    ) -> None:
-        sink = Sink(threads)
+    async def test_after_close_nothing_comes_any_more(self, lane: Lane, vp8: list[EncodedFrame]) -> None:
+        sink = Sink(lane)
         sink.decoder.submit(vp8[0])
         await sink.decoder.close()
         await sink.decoder.close()

@@ -10,8 +10,9 @@ from typing import Any
 from aiortc import RTCConfiguration, RTCPeerConnection
 from aiortc.sdp import SessionDescription
 
+from inference.account import Account
+from inference.fair_threads import FairThreads
 from mediaserver.settings.types import IpAddress, NetworkInterface
-from mediaserver.webrtc.decode_threads import DecodeThreads
 from mediaserver.webrtc.peer import Peer
 from mediaserver.webrtc.remote_candidates import MAX_CANDIDATES, candidate_budget
 from signaling.messages import IceCandidate
@@ -22,9 +23,9 @@ LOOPBACK = (NetworkInterface("127.0.0.1"),)
 
 @contextlib.asynccontextmanager
 async def answering(**addresses: Any) -> AsyncIterator[Peer]:
-    with DecodeThreads(1) as threads:
+    with FairThreads(1, "decode") as threads:
         peer = Peer(
-            threads=threads,
+            lane=threads.lane(Account()),
             on_frame=lambda frame: None,
             on_results_channel=lambda channel: None,
             on_failed=lambda: None,

@@ -13,7 +13,8 @@ import pytest
 from aiortc import RTCRtpReceiver
 from aiortc.rtp import RtpPacket
 
-from mediaserver.webrtc.decode_threads import DecodeThreads
+from inference.account import Account
+from inference.fair_threads import FairThreads, Lane
 from mediaserver.webrtc.drop_reason import DropReason
 from mediaserver.webrtc.receiver import ReceivedFrame, VideoReceiver
 from tests.support.impairment import Impairment, ImpairmentRelay
@@ -22,16 +23,16 @@ from tests.support.receive_counts import ReceiveCounts
 
 
 @pytest.fixture
-def threads() -> Iterator[DecodeThreads]:
-    with DecodeThreads(1) as threads:
-        yield threads
+def lane() -> Iterator[Lane]:
+    with FairThreads(1, "decode") as threads:
+        yield threads.lane(Account())
 
 
 class Session:
     """A `VideoReceiver` and all that it delivered."""
 
-    def __init__(self, threads: DecodeThreads) -> None:
-        self.threads = threads
+    def __init__(self, lane: Lane) -> None:
+        self.lane = lane
         self.counts = ReceiveCounts()
         self.frames: list[ReceivedFrame] = []
         self.video: VideoReceiver
@@ -40,7 +41,7 @@ class Session:
 
     def attach(self, receiver: RTCRtpReceiver) -> None:
         self.rtc = receiver
-        self.video = VideoReceiver.attach(receiver, self.take, self.threads, self.counts)
+        self.video = VideoReceiver.attach(receiver, self.take, self.lane, self.counts)
 
     def take(self, frame: ReceivedFrame) -> None:
         self.frames.append(frame)
@@ -66,9 +67,9 @@ def drawn(frame: ReceivedFrame) -> int:
 
 @asynccontextmanager
 async def receiving(
-    threads: DecodeThreads, *, fps: float = 30, codec: str = "VP8", relay: ImpairmentRelay | None = None
+    lane: Lane, *, fps: float = 30, codec: str = "VP8", relay: ImpairmentRelay | None = None
 ) -> AsyncIterator[Session]:
-    session = Session(threads)
+    session = Session(lane)
     async with sending(BarcodeCamera(fps), session.attach, codec=codec, relay=relay):
         try:
             yield session
@@ -77,8 +78,8 @@ async def receiving(
 
 
 @pytest.mark.parametrize("codec", ["VP8", "H264"])
-async def test_frames_come_whole_in_order_and_without_delay(codec: str, threads: DecodeThreads) -> None:
-    async with receiving(threads, codec=codec) as session:
+async def test_frames_come_whole_in_order_and_without_delay(codec: str, lane: Lane) -> None:
+    async with receiving(lane, codec=codec) as session:
         await session.frame_count(40)
     frames = session.frames
     captured = [drawn(frame) for frame in frames]
@@ -92,15 +93,15 @@ async def test_frames_come_whole_in_order_and_without_delay(codec: str, threads:
     assert session.video.last_packet is not None
 
 
-async def test_no_thread_is_left_for_aiortc_to_join_on_the_event_loop(threads: DecodeThreads) -> None:
-    async with receiving(threads) as session:
+async def test_no_thread_is_left_for_aiortc_to_join_on_the_event_loop(lane: Lane) -> None:
+    async with receiving(lane) as session:
         await session.frame_count(10)
         assert "video-decoder" not in {thread.name for thread in threading.enumerate()}
         assert session.rtc._RTCRtpReceiver__decoder_queue.empty()  # type: ignore[attr-defined]
 
 
-async def test_attaching_to_a_receiver_that_has_started(threads: DecodeThreads) -> None:
-    session = Session(threads)
+async def test_attaching_to_a_receiver_that_has_started(lane: Lane) -> None:
+    session = Session(lane)
     receivers: list[RTCRtpReceiver] = []
     async with sending(BarcodeCamera(30), receivers.append):
         await asyncio.sleep(0.2)
@@ -110,8 +111,8 @@ async def test_attaching_to_a_receiver_that_has_started(threads: DecodeThreads) 
     assert session.counts.plis >= 1
 
 
-async def test_capture_times_are_in_the_sender_s_clock(threads: DecodeThreads) -> None:
-    async with receiving(threads) as session:
+async def test_capture_times_are_in_the_sender_s_clock(lane: Lane) -> None:
+    async with receiving(lane) as session:
         await session.until(lambda: any(frame.capture_time_ms is not None for frame in session.frames))
         await session.frame_count(len(session.frames) + 20)
     errors = [
@@ -128,9 +129,9 @@ def longest_pause(frames: list[ReceivedFrame], since: float) -> float:
     return max(later - earlier for earlier, later in itertools.pairwise(times))
 
 
-async def test_after_a_burst_of_losses_frames_go_on(threads: DecodeThreads) -> None:
+async def test_after_a_burst_of_losses_frames_go_on(lane: Lane) -> None:
     rtt = Impairment(delay=0.025)
-    async with ImpairmentRelay(rtt, rtt) as relay, receiving(threads, relay=relay) as session:
+    async with ImpairmentRelay(rtt, rtt) as relay, receiving(lane, relay=relay) as session:
         await session.frame_count(15)
         for _ in range(3):
             lost_at = time.monotonic()
@@ -144,18 +145,18 @@ async def test_after_a_burst_of_losses_frames_go_on(threads: DecodeThreads) -> N
     assert len({drawn(frame) for frame in session.frames}) == len(session.frames)
 
 
-async def test_over_a_lossy_reordering_path_no_picture_is_damaged(threads: DecodeThreads) -> None:
+async def test_over_a_lossy_reordering_path_no_picture_is_damaged(lane: Lane) -> None:
     bad = Impairment(loss=0.1, delay=0.01, jitter=0.03, reorder=0.1, duplicate=0.1)
     relay = ImpairmentRelay(bad, Impairment(loss=0.1, delay=0.01))
-    async with relay, receiving(threads, relay=relay) as session:
+    async with relay, receiving(lane, relay=relay) as session:
         await session.frame_count(50)
     assert len({drawn(frame) for frame in session.frames}) == len(session.frames)
 
 
-async def test_a_lost_keyframe_is_asked_for_again(threads: DecodeThreads) -> None:
+async def test_a_lost_keyframe_is_asked_for_again(lane: Lane) -> None:
     async with ImpairmentRelay() as relay:
         relay.uplink.impairment = Impairment(loss=1.0)
-        async with receiving(threads, relay=relay) as session:
+        async with receiving(lane, relay=relay) as session:
             await asyncio.sleep(0.5)
             assert session.frames == []
             relay.uplink.impairment = Impairment()
@@ -163,8 +164,8 @@ async def test_a_lost_keyframe_is_asked_for_again(threads: DecodeThreads) -> Non
             assert session.counts.plis >= 1
 
 
-async def test_after_a_blackout_frames_go_on(threads: DecodeThreads) -> None:
-    async with ImpairmentRelay() as relay, receiving(threads, relay=relay) as session:
+async def test_after_a_blackout_frames_go_on(lane: Lane) -> None:
+    async with ImpairmentRelay() as relay, receiving(lane, relay=relay) as session:
         await session.frame_count(5)
         relay.kill()
         await asyncio.sleep(1.5)
@@ -174,9 +175,9 @@ async def test_after_a_blackout_frames_go_on(threads: DecodeThreads) -> None:
 
 
 async def test_a_fault_is_contained_counted_and_logged_once(
-    threads: DecodeThreads, caplog: pytest.LogCaptureFixture
+    lane: Lane, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with receiving(threads) as session:
+    async with receiving(lane) as session:
         await session.frame_count(3)
         with caplog.at_level(logging.ERROR):
             for _ in range(2):
@@ -189,15 +190,15 @@ async def test_a_fault_is_contained_counted_and_logged_once(
         await session.frame_count(seen + 5)
 
 
-async def test_a_faulty_sink_does_not_end_the_stream(threads: DecodeThreads) -> None:
-    session = Session(threads)
+async def test_a_faulty_sink_does_not_end_the_stream(lane: Lane) -> None:
+    session = Session(lane)
 
     def fail(frame: ReceivedFrame) -> None:
         session.take(frame)
         raise ZeroDivisionError
 
     def attach(receiver: RTCRtpReceiver) -> None:
-        session.video = VideoReceiver.attach(receiver, fail, threads, session.counts)
+        session.video = VideoReceiver.attach(receiver, fail, lane, session.counts)
 
     async with sending(BarcodeCamera(30), attach):
         await session.frame_count(5)
@@ -206,8 +207,8 @@ async def test_a_faulty_sink_does_not_end_the_stream(threads: DecodeThreads) -> 
         await session.video.close()
 
 
-async def test_closing_is_quick_and_final(threads: DecodeThreads) -> None:
-    async with receiving(threads) as session:
+async def test_closing_is_quick_and_final(lane: Lane) -> None:
+    async with receiving(lane) as session:
         await session.frame_count(3)
         await session.video.close()
         await session.video.close()
