@@ -10,30 +10,14 @@ from pathlib import Path
 
 from inference.coco import COCO_LABELS
 from inference.engines.contract import HeadLayout, ModelInfo, Task
-from inference.heads import UnknownHead, identify_layout
+from inference.heads.candidates import Shape, UnknownHead
 from inference.model_metadata import KEY, BadDescription, from_text
 from inference.preprocess import UNIT, UNSCALED, InputSpec, place
+from inference.stages import FRAME_NETWORKS, Stage, frame_network
 from inference.types import FRAME_HEIGHT, FRAME_WIDTH
-
-_PREFERRED: dict[Task, tuple[str, ...]] = {
-    Task.DETECT: (
-        "yolo11s",
-        "yolox_s",
-        "yolo_coco_n",
-        "yolo11n",
-        "yolov8n",
-        "yolox_nano_dyn",
-        "yolox_tiny",
-        "yolox_nano",
-    ),
-    Task.POSE: ("yolo11n_pose", "yolo11n-pose", "yolov8n-pose"),
-}
-"""Names that are looked for, best first, when none is asked for; then for a file that is the only one."""
 
 BUILT_IN = Path(__file__).parent / "builtin"
 """Models that come with the project."""
-
-_POSE_PATTERN = "*pose*.onnx"
 
 _OCR_PACKAGE = "rapidocr"
 _OCR_PATTERN = {Task.OCR_DET: "*_det_*.onnx", Task.OCR_REC: "*_rec_*.onnx"}
@@ -50,21 +34,24 @@ class CatalogueError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class NetworkFacts:
-    """What a model file says of itself. Sizes that are known only at run time are not numbers."""
+    """What a model file says of itself; as `Shape`, its input and its outputs."""
 
-    input_shape: Sequence[int | str | None]
-    output_shape: Sequence[int | str | None]
+    input_shape: Shape
+    output_shapes: Sequence[Shape]
     metadata: Mapping[str, str]
 
 
 def find_models(
-    directory: Path | None, *, cache: Path | None = None, detect: str | None = None, pose: str | None = None
+    directory: Path | None,
+    *,
+    cache: Path | None = None,
+    named: Mapping[Stage, str | None] | None = None,
 ) -> dict[Task, Path]:
-    """The model files to use: detection always, pose and OCR where there are any.
+    """The model files to use: detection always, those of the other stages where there are any.
 
-    For each task the first folder that has a model for it: ``directory``, ``cache``, then `BUILT_IN`. The
-    built-in pose model knows a drawn world only: unless named, it is not put beside another detector.
-    ``detect`` and ``pose`` are names in one of these, with or without ``.onnx``, or paths.
+    For each stage the first folder that has a model for it: ``directory``, ``cache``, then `BUILT_IN`. The
+    built-in models other than the detector know a drawn world only: unless named, they are not put beside
+    another detector. ``named`` are names in one of these folders, with or without ``.onnx``, or paths.
     Raises `CatalogueError`, also when ``directory`` is named and not there.
     """
     if directory is not None and not directory.is_dir():
@@ -73,11 +60,17 @@ def find_models(
             f"models as ONNX, or leave it out: then those pulled are used, else those built in"
         )
     folders = [folder for folder in (directory, cache, BUILT_IN) if folder is not None]
-    found = {Task.DETECT: _choose(folders, Task.DETECT, detect)}
-    if pose is None and found[Task.DETECT].parent != BUILT_IN:
-        folders.remove(BUILT_IN)
-    if pose is not None or any(_candidates(folder, Task.POSE) for folder in folders):
-        found[Task.POSE] = _choose(folders, Task.POSE, pose)
+    named = named or {}
+    detector = _choose(folders, Stage.DETECT, named.get(Stage.DETECT))
+    found = {Task.DETECT: detector}
+    beside = [folder for folder in folders if folder != BUILT_IN or detector.parent == BUILT_IN]
+    for stage, network in FRAME_NETWORKS.items():
+        if stage is Stage.DETECT:
+            continue
+        if (name := named.get(stage)) is not None:
+            found[network.task] = _choose(folders, stage, name)
+        elif any(_candidates(folder, stage) for folder in beside):
+            found[network.task] = _choose(beside, stage, None)
     return found | _ocr_models()
 
 
@@ -97,11 +90,13 @@ def describe(task: Task, path: Path, facts: NetworkFacts) -> tuple[ModelInfo, In
         return ModelInfo(task, path.stem, (), None, None), _OCR_INPUT
     if task is Task.OCR_REC:
         return ModelInfo(task, path.stem, _characters(path, facts), None, None), _OCR_INPUT
+    network = frame_network(task)
+    assert network is not None, "of the others there are two, and these are above"
     made_for = facts.metadata.get("task", task)
     if made_for != task:
         raise CatalogueError(f"{path}: a model for the task {made_for!r} cannot {task}")
     try:
-        layout = identify_layout(facts.output_shape, facts.metadata, task)
+        layout, classes = network.identify(facts.output_shapes, facts.metadata)
     except UnknownHead as exc:
         raise CatalogueError(f"{path}: {exc}") from exc
     width, height = _network_size(facts.input_shape)
@@ -109,7 +104,7 @@ def describe(task: Task, path: Path, facts: NetworkFacts) -> tuple[ModelInfo, In
     # YOLOX is trained on unscaled BGR in the top left corner, Ultralytics' models on centred RGB in 0..1.
     mean, scale = UNSCALED if yolox else UNIT
     spec = InputSpec(place(width, height, centred=not yolox), yolox, mean, scale)
-    labels = () if task is Task.POSE else _labels(path, facts, layout)
+    labels = _labels(path, facts, classes) if network.label is None else ()
     return ModelInfo(task, path.stem, labels, layout, spec.placement), spec
 
 
@@ -123,7 +118,7 @@ def _described(task: Task, path: Path, text: str) -> ModelInfo:
     return info
 
 
-def _choose(folders: Sequence[Path], task: Task, wanted: str | None) -> Path:
+def _choose(folders: Sequence[Path], stage: Stage, wanted: str | None) -> Path:
     """Raises `CatalogueError` where there is none, or the choice is not clear."""
     looked_in = ", ".join(map(str, folders))
     if wanted is not None:
@@ -131,33 +126,37 @@ def _choose(folders: Sequence[Path], task: Task, wanted: str | None) -> Path:
         for path in (*named, Path(wanted)):
             if path.is_file():
                 return path
-        raise CatalogueError(f"no {task} model {wanted!r}: neither in {looked_in} nor a path to a file")
+        raise CatalogueError(f"no {stage} model {wanted!r}: neither in {looked_in} nor a path to a file")
     for folder in folders:
-        if candidates := _candidates(folder, task):
-            return _best(folder, task, candidates)
+        if candidates := _candidates(folder, stage):
+            return _best(folder, stage, candidates)
     raise CatalogueError(
-        f"no {task} model in {looked_in}. `mediaserver models pull` fetches one; "
+        f"no {stage} model in {looked_in}. `mediaserver models pull` fetches one; "
         f"MEDIASERVER_MODELS names a folder with your own"
     )
 
 
-def _candidates(folder: Path, task: Task) -> list[Path]:
-    """All files that may be models for the task; none where the folder is not there."""
-    poses = set(folder.glob(_POSE_PATTERN))
-    return sorted(poses if task is Task.POSE else set(folder.glob("*.onnx")) - poses)
+def _candidates(folder: Path, stage: Stage) -> list[Path]:
+    """All files that may be models for the stage; none where the folder is not there. A detector is what no
+    other stage calls its own."""
+    own = {each: set(folder.glob(network.files)) for each, network in FRAME_NETWORKS.items()}
+    if stage is Stage.DETECT:
+        own[stage] = own[stage].difference(*(files for each, files in own.items() if each is not stage))
+    return sorted(own[stage])
 
 
-def _best(folder: Path, task: Task, candidates: Sequence[Path]) -> Path:
+def _best(folder: Path, stage: Stage, candidates: Sequence[Path]) -> Path:
     by_name = {path.stem: path for path in candidates}
-    preferred = next((by_name[name] for name in _PREFERRED[task] if name in by_name), None)
+    known = FRAME_NETWORKS[stage].preferred
+    preferred = next((by_name[name] for name in known if name in by_name), None)
     if preferred is not None:
         return preferred
     if len(candidates) == 1:
         return candidates[0]
     names = ", ".join(path.name for path in candidates)
     raise CatalogueError(
-        f"no {task} model can be chosen in {folder}: it holds {names}. "
-        f"Set MEDIASERVER_{task.upper()}_MODEL to one"
+        f"no {stage} model can be chosen in {folder}: it holds {names}. "
+        f"Set MEDIASERVER_{stage.upper()}_MODEL to one"
     )
 
 
@@ -171,7 +170,7 @@ def _ocr_models() -> dict[Task, Path]:
     return {task: path for task, path in found.items() if path is not None}
 
 
-def _network_size(shape: Sequence[int | str | None]) -> tuple[int, int]:
+def _network_size(shape: Shape) -> tuple[int, int]:
     """Width and height of an NCHW input; where it takes any, the frame's, made a multiple of 32."""
     height, width = shape[2], shape[3]
     return (
@@ -184,7 +183,7 @@ def _rounded_up(size: int) -> int:
     return -(-size // _MULTIPLE) * _MULTIPLE
 
 
-def _labels(path: Path, facts: NetworkFacts, layout: HeadLayout) -> tuple[str, ...]:
+def _labels(path: Path, facts: NetworkFacts, count: int | None) -> tuple[str, ...]:
     """From the exporter's metadata, else from a file beside the model, else COCO's when there are 80."""
     beside = path.with_suffix(".labels.txt")
     if "names" in facts.metadata:
@@ -192,23 +191,13 @@ def _labels(path: Path, facts: NetworkFacts, layout: HeadLayout) -> tuple[str, .
     elif beside.is_file():
         lines = beside.read_text("utf-8", errors="replace").splitlines()
         labels = tuple(line.strip() for line in lines if line.strip())
-    elif _class_count(facts, layout) == len(COCO_LABELS):
+    elif count == len(COCO_LABELS):
         labels = COCO_LABELS
     else:
         raise CatalogueError(f"{path}: class names are unknown; write them to {beside}, one a line")
-    count = _class_count(facts, layout)
     if count is not None and count != len(labels):
         raise CatalogueError(f"{path}: {len(labels)} class names for {count} classes")
     return labels
-
-
-def _class_count(facts: NetworkFacts, layout: HeadLayout) -> int | None:
-    rows, columns = facts.output_shape[1:]
-    if layout is HeadLayout.YOLOX and isinstance(columns, int):
-        return columns - 5
-    if layout is HeadLayout.ULTRALYTICS_DETECT and isinstance(rows, int):
-        return rows - 4
-    return None
 
 
 def _names(path: Path, text: str) -> tuple[str, ...]:
@@ -226,7 +215,7 @@ def _characters(path: Path, facts: NetworkFacts) -> tuple[str, ...]:
     if text is None:
         raise CatalogueError(f"{path}: has no dictionary in its metadata")
     characters = ("", *text.removesuffix("\n").split("\n"), " ")
-    count = facts.output_shape[-1]
+    count = facts.output_shapes[0][-1]
     if isinstance(count, int) and count != len(characters):
         raise CatalogueError(f"{path}: {len(characters)} characters for {count} classes")
     return characters

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from inference.rounding import COORDINATE_DIGITS, rounded
 from inference.types import Box, Floats, Image, Motion, Point
 
 MAX_GAP_S = 1.0
@@ -22,7 +23,7 @@ class FlowField:
     def global_motion(self) -> Motion:
         """The median over the picture, so that moving objects on less than half of it do not count."""
         dx, dy = _median(self.velocity)
-        return Motion(dx, dy, math.hypot(dx, dy))
+        return Motion(dx, dy, round(math.hypot(dx, dy), COORDINATE_DIGITS))
 
     def velocity_in(self, box: Box) -> Point:
         """The median inside ``box``; a box smaller than a cell or outside the picture takes the nearest."""
@@ -75,5 +76,5 @@ class FlowEstimator:
 
 
 def _median(velocity: Floats) -> Point:
-    dx, dy = np.median(velocity.reshape(-1, 2), axis=0)
-    return float(dx), float(dy)
+    dx, dy = rounded(np.median(velocity.reshape(-1, 2), axis=0), COORDINATE_DIGITS).tolist()
+    return dx, dy

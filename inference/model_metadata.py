@@ -2,8 +2,8 @@
 in the parameters of its Triton configuration.
 
 A model that carries it takes ``frames``, uint8 [n, height, width, 3] RGB as
-`inference.engines.contract.Engine.infer` has them, and gives ``head``: all pre-processing is part of its
-graph.
+`inference.engines.contract.Engine.infer` has them, and gives outputs named as `inference.stages.Network`
+says: all pre-processing is part of its graph.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from dataclasses import asdict
 from typing import Any
 
 from inference.engines.contract import HeadLayout, ModelInfo, Placement, Task
+from inference.stages import frame_network
 
 KEY = "mediaserver"
-INPUT, OUTPUT = "frames", "head"
+INPUT = "frames"
 
 
 class BadDescription(ValueError):
@@ -33,7 +34,7 @@ def from_text(text: str) -> ModelInfo:
         fields: dict[str, Any] = json.loads(text)
         task = Task(fields["task"])
         layout, placement = fields["layout"], fields["placement"]
-        if (layout is None or placement is None) and task in (Task.DETECT, Task.POSE):
+        if (layout is None or placement is None) and frame_network(task) is not None:
             raise ValueError(f"a model for the task {task} has a layout and a placement")
         if (layout == HeadLayout.CTC_BEST) and task is not Task.OCR_REC:
             raise ValueError(f"a model for the task {task} has no {layout} head")

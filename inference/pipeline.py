@@ -1,32 +1,36 @@
-"""What happens to one frame: flow ∥ detect ∥ pose → tracking → OCR when triggered → result."""
+"""What happens to one frame: flow ∥ models → tracking → OCR when triggered → result."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 
-from inference.engines.contract import Engine, EngineError, Task
+from inference.engines.contract import Engine, EngineError, Head, Task
 from inference.flow import FlowEstimator, FlowField
 from inference.frame import Frame
-from inference.heads import decode_detections, decode_poses
+from inference.frame_order import FrameOrder
+from inference.heads.found import Found, Thing
 from inference.ocr.reader import read_text
 from inference.ocr.trigger import MotionGauge, OcrReason, OcrTrigger, OcrTriggerConfig
+from inference.rounding import COORDINATE_DIGITS, SCORE_DIGITS, rounded
+from inference.stages import FRAME_NETWORKS, FrameNetwork, Stage
 from inference.tracker import Tracker
-from inference.types import Detection, Floats, Motion, PipelineResult, Pose, Text
+from inference.types import Floats, PipelineResult, Text
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class PipelineOptions:
-    """What is on. ``ocr_labels``, ``ocr_on_settle`` and ``ocr_min_interval_s`` as in `OcrTriggerConfig`."""
+    """What is on, by the name of each `Stage`, and from which score on a thing counts. ``ocr_labels``,
+    ``ocr_on_settle`` and ``ocr_min_interval_s`` as in `OcrTriggerConfig`."""
 
     detect: bool = True
     pose: bool = True
@@ -37,6 +41,14 @@ class PipelineOptions:
     ocr_labels: frozenset[str] = frozenset()
     ocr_on_settle: bool = True
     ocr_min_interval_s: float = 1.0
+
+    def has(self, stage: Stage) -> bool:
+        """Whether it is on."""
+        return bool(getattr(self, stage))
+
+    def threshold(self, stage: Stage) -> float:
+        """Of a stage that gives scores to what it finds in a frame."""
+        return float(getattr(self, f"{stage}_threshold"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +73,9 @@ class Pipeline:
         self._executor = executor
         self._tracker = Tracker()
         self._flow = FlowEstimator()
-        self._flow_turn = asyncio.Lock()
         self._motion_gauge = MotionGauge()
-        self._gauge_turn = asyncio.Lock()
-        self._before = asyncio.Event()
-        self._before.set()
+        self._looks = FrameOrder()
+        self._results = FrameOrder()
         self._ocr_trigger = OcrTrigger(_trigger_config(options))
         self._ocr: asyncio.Task[None] | None = None
         self._new_texts: tuple[Text, ...] | None = None
@@ -87,32 +97,28 @@ class Pipeline:
         that run ends. A model that fails makes its stage ``None`` and is named in ``failures``. Raises
         what ``on_texts`` raised.
         """
-        before, self._before = self._before, asyncio.Event()
-        done = self._before
-        try:
-            return await self._infer(frame, on_texts, before)
-        finally:
-            done.set()
-
-    async def _infer(self, frame: Frame, on_texts: OnTexts, before: asyncio.Event) -> PipelineResult:
-        """``before`` is set when the frame before this one is done."""
-        stages = _Stages()
-        options = self.options
-        async with asyncio.TaskGroup() as group:
-            detect = group.create_task(stages.run("detect", options.detect, self._detect, frame))
-            pose = group.create_task(stages.run("pose", options.pose, self._pose, frame))
-            flow = group.create_task(stages.run("flow", options.flow, self._measure_flow, frame))
-            change = group.create_task(self._measure_change(frame))
-        await before.wait()
-        detections, poses, motion = await self._on_executor(
-            self._assemble, frame, stages, detect.result(), pose.result(), flow.result()
-        )
-        self._collect_ocr()
-        self._consider_ocr(frame, detections or (), change.result(), on_texts)
-        if self._ocr_failure is not None:
-            stages.failures["ocr"], self._ocr_failure = self._ocr_failure, None
-        texts, self._new_texts = self._new_texts, None
-        return PipelineResult(detections, poses, texts, motion, stages.timing_ms, stages.failures)
+        with self._results.place() as turn:
+            options, notes = self.options, _Notes()
+            async with asyncio.TaskGroup() as group:
+                looking = group.create_task(self._look_in_order(frame, options, notes))
+                running = {
+                    stage: group.create_task(self._run(stage, network, frame, notes))
+                    for stage, network in FRAME_NETWORKS.items()
+                    if options.has(stage)
+                }
+            await turn()
+            heads = {stage: head for stage, task in running.items() if (head := task.result()) is not None}
+            flow, change = looking.result()
+            found, labels = await self._on_executor(self._assemble, frame, options, notes, heads, flow)
+            self._collect_ocr()
+            self._consider_ocr(frame, labels, change, on_texts)
+            if self._ocr_failure is not None:
+                notes.failures[Stage.OCR], self._ocr_failure = self._ocr_failure, None
+            texts, self._new_texts = self._new_texts, None
+            motion = None if flow is None else flow.global_motion()
+            return PipelineResult(
+                texts=texts, motion=motion, timing_ms=notes.timing_ms, failures=notes.failures, **found
+            )
 
     async def stop(self) -> None:
         """Cancels an OCR run in progress; the pipeline can go on later."""
@@ -124,73 +130,65 @@ class Pipeline:
 
     # --- stages ---
 
-    async def _detect(self, frame: Frame) -> Floats:
-        return await self._engine.infer(Task.DETECT, frame.canvas[np.newaxis])
+    async def _run(self, stage: Stage, network: FrameNetwork, frame: Frame, notes: _Notes) -> Head | None:
+        with notes.taking(stage, EngineError):
+            return await self._engine.infer(network.task, frame.canvas[np.newaxis])
+        return None
 
-    async def _pose(self, frame: Frame) -> Floats:
-        return await self._engine.infer(Task.POSE, frame.canvas[np.newaxis])
+    async def _look_in_order(
+        self, frame: Frame, options: PipelineOptions, notes: _Notes
+    ) -> tuple[FlowField | None, float]:
+        with self._looks.place() as turn:
+            await turn()
+            return await self._on_executor(self._look, frame, options, notes)
 
-    async def _measure_flow(self, frame: Frame) -> FlowField | None:
-        box = frame.letterbox
-        picture = frame.canvas[box.top : box.top + box.height, box.left : box.left + box.width]
-        async with self._flow_turn:
-            return await self._on_executor(self._flow.update, picture, frame.identity.pts_ms / 1000.0)
-
-    async def _measure_change(self, frame: Frame) -> float:
-        async with self._gauge_turn:
-            return await self._on_executor(self._motion_gauge.update, frame.canvas)
+    def _look(self, frame: Frame, options: PipelineOptions, notes: _Notes) -> tuple[FlowField | None, float]:
+        """What differs from the frame before: optical flow, where it is on, and how much of the picture."""
+        flow = None
+        if options.flow:
+            box = frame.letterbox
+            picture = frame.canvas[box.top : box.top + box.height, box.left : box.left + box.width]
+            with notes.taking(Stage.FLOW):
+                flow = self._flow.update(picture, frame.identity.pts_ms / 1000.0)
+        return flow, self._motion_gauge.update(frame.canvas)
 
     def _assemble(
         self,
         frame: Frame,
-        stages: _Stages,
-        detect_head: Floats | None,
-        pose_head: Floats | None,
+        options: PipelineOptions,
+        notes: _Notes,
+        heads: Mapping[Stage, Head],
         flow: FlowField | None,
-    ) -> tuple[tuple[Detection, ...] | None, tuple[Pose, ...] | None, Motion | None]:
-        """Reads the heads, gives ids, and puts everything into coordinates of the frame that was sent.
+    ) -> tuple[dict[str, Any], set[str]]:
+        """Reads the heads, gives ids, and puts everything into coordinates of the frame that was sent: fields
+        of `PipelineResult`, and the labels that the detector found.
 
         All in one job: changing threads costs more than any of it.
         """
-        to_frame, models, options = frame.letterbox, self._engine.models, self.options
-        found = people = None
-        if detect_head is not None:
-            with stages.reading("detect"):
-                found = decode_detections(detect_head[0], models[Task.DETECT], options.detect_threshold)
-        if pose_head is not None:
-            with stages.reading("pose"):
-                people = decode_poses(pose_head[0], models[Task.POSE], options.pose_threshold)
-        boxes = to_frame.boxes_to_frame(found.boxes) if found else _NO_BOXES
-        labels = [models[Task.DETECT].labels[index] for index in found.classes] if found else []
-        pose_boxes = to_frame.boxes_to_frame(people.boxes) if people else _NO_BOXES
-        ids, pose_ids = self._tracker.update(frame.identity.pts_ms / 1000.0, boxes, labels, pose_boxes)
-        detections = poses = None
-        if found is not None:
-            detections = tuple(
-                Detection(label, score, box, track_id, flow.velocity_in(box) if flow else None)
-                for label, score, box, track_id in zip(
-                    labels, found.scores.tolist(), map(tuple, boxes.tolist()), ids, strict=True
-                )
-            )
-        if people is not None:
-            keypoints = to_frame.points_to_frame(people.keypoints).tolist()
-            poses = tuple(
-                Pose(score, box, tuple(map(tuple, points)), track_id)
-                for score, box, points, track_id in zip(
-                    people.scores.tolist(), map(tuple, pose_boxes.tolist()), keypoints, pose_ids, strict=True
-                )
-            )
-        return detections, poses, flow.global_motion() if flow else None
+        found: dict[Stage, tuple[Found, list[str]]] = {}
+        for stage, head in heads.items():
+            network = FRAME_NETWORKS[stage]
+            info = self._engine.models[network.task]
+            with notes.taking(stage, *_UNREADABLE):
+                item = network.decode(tuple(output[0] for output in head), info, options.threshold(stage))
+                found[stage] = item, network.labels(item, info)
+        boxes = {stage: frame.letterbox.boxes_to_frame(item.boxes) for stage, (item, _) in found.items()}
+        ids = self._tracker.update(
+            frame.identity.pts_ms / 1000.0, *((boxes[stage], labels) for stage, (_, labels) in found.items())
+        )
+        results: dict[str, Any] = {network.results: None for network in FRAME_NETWORKS.values()}
+        for (stage, (item, labels)), own_ids in zip(found.items(), ids, strict=True):
+            things = _things(own_ids, labels, item.scores, boxes[stage])
+            results[FRAME_NETWORKS[stage].results] = item.results(things, frame.letterbox, flow)
+        return results, set(found[Stage.DETECT][1]) if Stage.DETECT in found else set()
 
     # --- OCR ---
 
-    def _consider_ocr(
-        self, frame: Frame, detections: tuple[Detection, ...], motion: float, on_texts: OnTexts
-    ) -> None:
+    def _consider_ocr(self, frame: Frame, labels: set[str], motion: float, on_texts: OnTexts) -> None:
         if not (Task.OCR_DET in self._engine.models and Task.OCR_REC in self._engine.models):
             return
         now = time.monotonic()
-        reason = self._ocr_trigger.observe(now, {item.label for item in detections}, motion)
+        reason = self._ocr_trigger.observe(now, labels, motion)
         if reason is not None:
             self._ocr_trigger.started(now)
             self._ocr = asyncio.create_task(self._read(frame, reason, on_texts), name="ocr")
@@ -199,11 +197,8 @@ class Pipeline:
         try:
             picture = await self._on_executor(frame.full_size)
             texts = await read_text(self._engine, picture, self._executor)
-        except EngineError as exc:
-            self._ocr_failure = str(exc)
-            return
-        except _UNREADABLE as exc:
-            self._ocr_failure = _unreadable(exc)
+        except (EngineError, *_UNREADABLE) as exc:
+            self._ocr_failure = _words(exc)
             return
         self._new_texts = texts
         await on_texts(TextsFound(frame, reason, texts))
@@ -225,46 +220,39 @@ class Pipeline:
             raise
 
 
-class _Stages:
-    """Times the stages of one frame, and keeps the failure of one from the others."""
+class _Notes:
+    """How the stages of one frame did: how long each took, and the failure of one kept from the others."""
 
     def __init__(self) -> None:
         self.timing_ms: dict[str, float] = {}
         self.failures: dict[str, str] = {}
 
-    async def run(self, name: str, on: bool, work: Callable[[Frame], Awaitable[T]], frame: Frame) -> T | None:
-        """What ``work`` gives; ``None`` when the stage is off or fails."""
-        if not on:
-            return None
-        began = time.perf_counter()
-        try:
-            return await work(frame)
-        except EngineError as exc:
-            self.failures[name] = str(exc)
-            return None
-        finally:
-            self.timing_ms[name] = (time.perf_counter() - began) * 1000.0
-
     @contextlib.contextmanager
-    def reading(self, name: str) -> Iterator[None]:
-        """A head that is not what its model's description says fails its stage; the time is the stage's."""
+    def taking(self, stage: Stage, *failures: type[Exception]) -> Iterator[None]:
+        """Adds the time that the block takes to the stage's; one of ``failures`` ends the block only."""
         began = time.perf_counter()
         try:
             yield
-        except _UNREADABLE as exc:
-            self.failures[name] = _unreadable(exc)
+        except failures as exc:
+            self.failures[stage] = _words(exc)
         finally:
-            self.timing_ms[name] += (time.perf_counter() - began) * 1000.0
+            spent_ms = (time.perf_counter() - began) * 1000.0
+            self.timing_ms[stage] = self.timing_ms.get(stage, 0.0) + spent_ms
 
 
-_NO_BOXES = np.empty((0, 4), np.float32)
+def _things(ids: list[int], labels: list[str], scores: Floats, boxes: Floats) -> list[Thing]:
+    """All that a stage found; ``boxes`` are normalised to the frame."""
+    small_scores = rounded(scores, SCORE_DIGITS).tolist()
+    small_boxes = map(tuple, rounded(boxes, COORDINATE_DIGITS).tolist())
+    return list(map(Thing, ids, labels, small_scores, small_boxes))
+
 
 _UNREADABLE = (ValueError, IndexError)
 """What reading a head raises that is not what its model's description says; `UnknownHead` is a ValueError."""
 
 
-def _unreadable(exc: Exception) -> str:
-    return f"the model's output cannot be read: {exc}"
+def _words(exc: Exception) -> str:
+    return str(exc) if isinstance(exc, EngineError) else f"the model's output cannot be read: {exc}"
 
 
 def _trigger_config(options: PipelineOptions) -> OcrTriggerConfig:

@@ -1,4 +1,4 @@
-"""Gives each object and each person's skeleton an id that stays while it is seen."""
+"""Gives each thing that was found an id that stays while it is seen."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ from inference.types import Floats
 
 MAX_MISSED_S = 1.0
 MAX_TRACKS = 256
-PERSON = "person"
-"""The detector label that a pose belongs to."""
 
 _MIN_IOU = 0.2
 _VELOCITY_GAIN = 0.3
@@ -42,40 +40,37 @@ class _Track:
 class Tracker:
     """Matches boxes of one label with where the tracks should be by now: by overlap, the best pairs first.
 
-    One tracker serves detections and poses, so that a person has one id in both lists.
+    One tracker serves all stages, so that a thing has one id in the results of each that finds it.
     """
 
     def __init__(self) -> None:
         self._tracks: list[_Track] = []
         self._next_id = 1
 
-    def update(
-        self, time_s: float, boxes: Floats, labels: Sequence[str], pose_boxes: Floats
-    ) -> tuple[list[int], list[int]]:
-        """Ids of the detections and of the poses of one frame, each unique in its list.
+    def update(self, time_s: float, *stages: tuple[Floats, Sequence[str]]) -> list[list[int]]:
+        """Ids of what each stage found in one frame, each unique in its list.
 
-        ``boxes`` and ``pose_boxes`` are float32 [n, 4] and [m, 4]: x, y, width, height, normalised.
-        ``labels`` are the n names; ``time_s`` is media time. A pose takes the id of the person that it
-        overlaps; one without such a detection is tracked as a person of its own. Tracks that were not
-        seen for more than 1 s end; all end when time goes back.
+        ``stages`` are boxes, float32 [n, 4] x, y, width, height, normalised, with their n labels; ``time_s``
+        is media time. What overlaps a thing of the same label that a stage before it found has its id; what
+        does not is tracked on its own. Tracks that were not seen for more than 1 s end; all end when time
+        goes back.
         """
         self._tracks = [track for track in self._tracks if 0 <= time_s - track.seen_at <= MAX_MISSED_S]
-        is_person = np.array([label == PERSON for label in labels], np.bool_)
-        person_of = dict(_best_pairs(np.where(is_person, iou(pose_boxes, boxes), 0.0)))
-        lone = [pose for pose in range(len(pose_boxes)) if pose not in person_of]
-        ids = self._identify(
-            time_s, np.concatenate((boxes, pose_boxes[lone])), [*labels, *(PERSON for _ in lone)]
-        )
-        row_of = person_of | {pose: len(boxes) + row for row, pose in enumerate(lone)}
-        return ids[: len(boxes)], [ids[row_of[pose]] for pose in range(len(pose_boxes))]
+        things, names = np.empty((0, 4), np.float32), list[str]()
+        rows_of_stages = []
+        for boxes, labels in stages:
+            row_of = dict(_best_pairs(_overlap(boxes, labels, things, names)))
+            lone = [index for index in range(len(boxes)) if index not in row_of]
+            row_of |= {index: len(things) + number for number, index in enumerate(lone)}
+            things = np.concatenate((things, boxes[lone]))
+            names += [labels[index] for index in lone]
+            rows_of_stages.append([row_of[index] for index in range(len(boxes))])
+        ids = self._identify(time_s, things, names)
+        return [[ids[row] for row in rows] for rows in rows_of_stages]
 
     def _identify(self, time_s: float, boxes: Floats, labels: Sequence[str]) -> list[int]:
         known = np.array([track.box_at(time_s) for track in self._tracks], np.float32).reshape(-1, 4)
-        same_label = [[label == track.label for track in self._tracks] for label in labels]
-        overlap = np.where(
-            np.array(same_label, np.bool_).reshape(len(boxes), len(known)), iou(boxes, known), 0.0
-        )
-        track_of = dict(_best_pairs(overlap))
+        track_of = dict(_best_pairs(_overlap(boxes, labels, known, [track.label for track in self._tracks])))
         seen = []
         for row, (box, label) in enumerate(zip(boxes, labels, strict=True)):
             if row in track_of:
@@ -100,6 +95,12 @@ def iou(a: Floats, b: Floats) -> Floats:
     shared = np.prod(np.clip(bottom_right - top_left, 0.0, None), axis=2)
     union = np.prod(a[:, np.newaxis, 2:], axis=2) + np.prod(b[:, 2:], axis=1) - shared
     return np.asarray(shared / np.maximum(union, np.finfo(np.float32).tiny), np.float32)
+
+
+def _overlap(boxes: Floats, labels: Sequence[str], others: Floats, other_labels: Sequence[str]) -> Floats:
+    """`iou` of each box with each of the others, 0 where their labels differ."""
+    same = [[label == other for other in other_labels] for label in labels]
+    return iou(boxes, others) * np.array(same, np.bool_).reshape(len(boxes), len(others))
 
 
 def _best_pairs(overlap: Floats) -> list[tuple[int, int]]:

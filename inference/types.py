@@ -3,6 +3,8 @@
 All coordinates are normalised to the frame that was sent: x to the right in 0..1 of its width, y down
 in 0..1 of its height, origin at the top left. Boxes are ``(x, y, width, height)``; values may leave
 0..1 by the part of an object that is outside the picture only where a keypoint is extrapolated.
+Coordinates are rounded to a ten-thousandth of the frame, scores to 3 digits (those of keypoints to 2).
+Fields are named as on the wire.
 """
 
 from __future__ import annotations
@@ -46,25 +48,25 @@ class FrameIdentity:
 class Detection:
     """One object found by the detector.
 
-    ``track_id`` is stable while the object is seen and for up to 1 s of missed frames. ``velocity`` is
+    ``id`` is stable while the object is seen and for up to 1 s of missed frames. ``velocity`` is
     (frame widths, frame heights) per second, ``None`` unless optical flow is on.
     """
 
+    id: int
     label: str
     score: float
     box: Box
-    track_id: int
     velocity: Point | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Pose:
-    """One person's skeleton: 17 COCO keypoints as ``(x, y, score)``; ``track_id`` as in `Detection`."""
+    """One person's skeleton: 17 COCO keypoints as ``(x, y, score)``; ``id`` as in `Detection`."""
 
+    id: int
     score: float
     box: Box
     keypoints: tuple[tuple[float, float, float], ...]
-    track_id: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +92,8 @@ class PipelineResult:
     """All that one frame gave. ``None`` says that the stage was off, or, for ``texts``, that no OCR ended
     since the last result; an empty tuple says that it ran and found nothing.
 
-    ``timing_ms`` holds milliseconds by stage name (``detect``, ``pose``, ``flow``). ``failures`` says in
-    words why a stage that was on gave nothing, by stage name.
+    ``timing_ms`` holds milliseconds of each `inference.stages.Stage` that ran, but for OCR. ``failures`` says
+    in words why a stage that was on gave nothing.
     """
 
     detections: tuple[Detection, ...] | None

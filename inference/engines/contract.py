@@ -13,16 +13,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from inference.types import Floats
 
+Head: TypeAlias = tuple[Floats, ...]
+"""A model's raw outputs, float32 [n, ...] each, in the order that `inference.stages.Network` names them."""
+
 
 class Task(StrEnum):
-    """The four models that the pipeline knows; also their names in every engine."""
+    """The models that the pipeline knows; also their names in every engine."""
 
     DETECT = "detect"
     POSE = "pose"
@@ -130,12 +133,12 @@ class Engine(Protocol):
         """Returns when models can be run for the first time; `models` is known from then on."""
         ...
 
-    async def infer(self, task: Task, images: NDArray[np.uint8]) -> Floats:
+    async def infer(self, task: Task, images: NDArray[np.uint8]) -> Head:
         """Runs one model and returns its raw head.
 
-        ``images`` is uint8 [n, height, width, 3] RGB: [1, 240, 320, 3] for DETECT and POSE, any size for
-        OCR_DET (sides are multiples of 32), [n, 48, width, 3] for OCR_REC. The answer is float32
-        [n, ...] in the same order. All pre-processing a model needs happens behind this call.
+        ``images`` is uint8 [n, height, width, 3] RGB, in the size that `inference.stages.Network` says; for
+        OCR_DET sides are multiples of 32. Each output has the n items in the same order. All pre-processing
+        that a model needs happens behind this call.
 
         Raises `EngineError`. Cancelling the call withdraws the request where it has not started.
         """

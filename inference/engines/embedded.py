@@ -21,16 +21,17 @@ from inference.engines.contract import (
     EngineError,
     EngineObserver,
     EngineOverloaded,
+    Head,
     InFlight,
     ModelFailed,
     ModelInfo,
     ModelNotLoaded,
     Task,
 )
-from inference.heads import UnknownHead, decode_detections, decode_poses
+from inference.heads.candidates import UnknownHead
 from inference.model_metadata import KEY
 from inference.preprocess import InputSpec, to_tensor
-from inference.types import FRAME_HEIGHT, FRAME_WIDTH, Floats
+from inference.stages import FRAME_NETWORKS, NETWORKS, frame_network
 
 _MAX_BATCH = 8
 _MAX_WAITING = 64
@@ -39,21 +40,14 @@ _NICENESS = 5
 """Added for the threads of inference, which yield to the event loop and the decoders; these need the
 processor for moments only. On Linux nice(2) is about the calling thread, and those that it starts."""
 
-_YOLO = (Task.DETECT, Task.POSE)
-
-_TRIAL_SIZES = {
-    Task.DETECT: (FRAME_HEIGHT, FRAME_WIDTH),
-    Task.POSE: (FRAME_HEIGHT, FRAME_WIDTH),
-    Task.OCR_DET: (64, 64),
-    Task.OCR_REC: (48, 64),
-}
-"""Height and width of the picture that each model is tried with."""
+_SIDE_BY_SIDE = 2
+"""Networks that look at the whole frame run side by side, and by default these are two."""
 
 
 @dataclass(eq=False, slots=True)
 class _Request:
     images: NDArray[np.uint8]
-    done: asyncio.Future[Floats]
+    done: asyncio.Future[Head]
 
 
 @dataclass(slots=True)
@@ -77,37 +71,43 @@ class _Model:
             room -= len(images)
         return batch
 
-    def infer(self, requests: Sequence[NDArray[np.uint8]]) -> Floats:
+    def infer(self, requests: Sequence[NDArray[np.uint8]]) -> Head:
         """One run, or one an image where the network's batch is fixed to 1; blocking."""
         images = np.concatenate(requests)
         tensor = images if self.spec is None else to_tensor(images, self.spec)
         name = self.session.get_inputs()[0].name
         parts = [tensor] if self.max_batch > 1 else list(tensor[:, np.newaxis])
-        outputs = [np.asarray(self.session.run(None, {name: part})[0], np.float32) for part in parts]
-        heads = outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
-        if len(heads) != len(tensor):
-            raise ValueError(
-                f"a batch of {len(tensor)} gave {len(heads)} heads; export it with a dynamic batch"
-            )
-        return heads
+        runs = [self.session.run(self._outputs(), {name: part}) for part in parts]
+        head = tuple(np.asarray(np.concatenate(outputs), np.float32) for outputs in zip(*runs, strict=True))
+        for output in head:
+            if len(output) != len(tensor):
+                raise ValueError(
+                    f"a batch of {len(tensor)} gave {len(output)} heads; export it with a dynamic batch"
+                )
+        return head
+
+    def _outputs(self) -> list[str]:
+        """Networks may have more than their head."""
+        wanted = len(NETWORKS[self.info.task].outputs)
+        return [output.name for output in self.session.get_outputs()[:wanted]]
 
 
 class EmbeddedEngine:
     """Implements `inference.engines.contract.Engine`.
 
     One run at a time for each model: requests that come meanwhile, of whatever session, make the next
-    batch. Detection and pose run side by side, each with half of the threads. OCR has one thread of
-    its own, so that it never makes detection wait.
+    batch. Networks that look at the whole frame run side by side, each with half of the threads. OCR has one
+    thread of its own, so that it never makes these wait.
     """
 
     def __init__(self, threads: int = 0, observer: EngineObserver | None = None) -> None:
         threads = threads or len(os.sched_getaffinity(0))
-        self._threads_a_run = max(1, threads // len(_YOLO))
+        self._threads_a_run = max(1, threads // _SIDE_BY_SIDE)
         self._observer = observer
         self._models: dict[Task, _Model] = {}
         self._infos: dict[Task, ModelInfo] = {}
         self._closed = False
-        self._yolo = ThreadPoolExecutor(len(_YOLO), "inference", os.nice, (_NICENESS,))
+        self._frames = ThreadPoolExecutor(len(FRAME_NETWORKS), "inference", os.nice, (_NICENESS,))
         self._ocr = ThreadPoolExecutor(1, "ocr-inference", os.nice, (_NICENESS,))
 
     @classmethod
@@ -149,7 +149,7 @@ class EmbeddedEngine:
     async def ready(self) -> None:
         """They have been loaded and tried by `open`."""
 
-    async def infer(self, task: Task, images: NDArray[np.uint8]) -> Floats:
+    async def infer(self, task: Task, images: NDArray[np.uint8]) -> Head:
         """As `Engine.infer` of the contract."""
         model = self._models.get(task)
         if model is None or self._closed:
@@ -177,7 +177,7 @@ class EmbeddedEngine:
         runs = [model.run for model in self._models.values() if model.run is not None]
         if runs:
             await asyncio.wait(runs)
-        for executor in (self._yolo, self._ocr):
+        for executor in (self._frames, self._ocr):
             await asyncio.to_thread(executor.shutdown)
         self._models.clear()
 
@@ -193,7 +193,7 @@ class EmbeddedEngine:
         sizes = [len(request.images) for request in batch]
         began = time.perf_counter()
         try:
-            output = await asyncio.get_running_loop().run_in_executor(
+            head = await asyncio.get_running_loop().run_in_executor(
                 self._executor(task), model.infer, [request.images for request in batch]
             )
         except Exception as exc:  # noqa: BLE001 - ONNX Runtime's errors share no base class
@@ -205,18 +205,19 @@ class EmbeddedEngine:
             return
         if self._observer is not None:
             self._observer.batch_done(task, sum(sizes), time.perf_counter() - began)
-        parts = np.split(output, np.cumsum(sizes)[:-1])
+        parts = zip(*(np.split(output, np.cumsum(sizes)[:-1]) for output in head), strict=True)
         for request, part in zip(batch, parts, strict=True):
             if not request.done.done():
                 request.done.set_result(part)
 
     def _executor(self, task: Task) -> ThreadPoolExecutor:
-        return self._yolo if task in _YOLO else self._ocr
+        return self._ocr if frame_network(task) is None else self._frames
 
 
 def _load(task: Task, path: Path, threads: int) -> _Model:
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads if task in _YOLO else 1
+    is_ocr = frame_network(task) is None
+    options.intra_op_num_threads = 1 if is_ocr else threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     # Threads that spin between runs would take the processor from everything else.
@@ -224,7 +225,7 @@ def _load(task: Task, path: Path, threads: int) -> _Model:
     # A memory pattern is kept, and allocated in one piece, for each size of batch or picture.
     options.enable_mem_pattern = False
     # OCR's pictures come in many sizes; an arena would keep the most that each ever needed.
-    options.enable_cpu_mem_arena = task in _YOLO
+    options.enable_cpu_mem_arena = not is_ocr
     try:
         session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as exc:
@@ -241,11 +242,10 @@ def _try(path: Path, model: _Model) -> None:
     that is not what its shapes promised."""
     task = model.info.task
     try:
-        output = model.infer([np.full((min(model.max_batch, 2), *_TRIAL_SIZES[task], 3), 114, np.uint8)])
-        if task is Task.DETECT:
-            decode_detections(output[0], model.info, threshold=1.0)
-        elif task is Task.POSE:
-            decode_poses(output[0], model.info, threshold=1.0)
+        trial = np.full((min(model.max_batch, 2), *NETWORKS[task].trial, 3), 114, np.uint8)
+        head = model.infer([trial])
+        if (network := frame_network(task)) is not None:
+            network.decode(tuple(output[0] for output in head), model.info, 1.0)
     except UnknownHead as exc:
         raise CatalogueError(f"{path}: {exc}") from exc
     except Exception as exc:
@@ -255,7 +255,7 @@ def _try(path: Path, model: _Model) -> None:
 def _facts(path: Path, session: Any) -> NetworkFacts:
     entry = session.get_inputs()[0]
     metadata = session.get_modelmeta().custom_metadata_map
-    facts = NetworkFacts(entry.shape, session.get_outputs()[0].shape, metadata)
+    facts = NetworkFacts(entry.shape, [output.shape for output in session.get_outputs()], metadata)
     if KEY in metadata and entry.type == "tensor(uint8)":
         return facts
     channels = entry.shape[1] if len(entry.shape) == 4 else 0

@@ -1,7 +1,8 @@
 """The engine that sends frames to NVIDIA Triton over gRPC. The only file that knows Triton's client.
 
-Triton serves models named as `inference.engines.contract.Task`, which take ``frames``, give ``head`` and
-carry their `ModelInfo` in the parameters of their configuration; see `inference.model_metadata`.
+Triton serves models named as `inference.engines.contract.Task`, which take ``frames``, give outputs named as
+`inference.stages.Network` says, and carry their `ModelInfo` in the parameters of their configuration; see
+`inference.model_metadata`.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from inference.engines.contract import (
     EngineObserver,
     EngineOverloaded,
     EngineUnavailable,
+    Head,
     InFlight,
     ModelFailed,
     ModelInfo,
@@ -33,8 +35,8 @@ from inference.engines.contract import (
     Task,
 )
 from inference.engines.frame_memory import FrameMemory
-from inference.model_metadata import INPUT, KEY, OUTPUT, BadDescription, from_text
-from inference.types import Floats
+from inference.model_metadata import INPUT, KEY, BadDescription, from_text
+from inference.stages import NETWORKS
 
 _MAX_UNDER_WAY = 64
 """Requests of one model that are under way at once; as many as Triton's own queue takes."""
@@ -127,7 +129,7 @@ class TritonEngine:
         """As `inference.engines.contract.Engine.ready`."""
         await self._ready.wait()
 
-    async def infer(self, task: Task, images: NDArray[np.uint8]) -> Floats:
+    async def infer(self, task: Task, images: NDArray[np.uint8]) -> Head:
         """As `Engine.infer` of the contract. Cancelling the call cancels the request in Triton too."""
         try:
             return await self._infer(task, images)
@@ -148,7 +150,7 @@ class TritonEngine:
                 await self._forget_memory(self._client)
         await self._client.close()
 
-    async def _infer(self, task: Task, images: NDArray[np.uint8]) -> Floats:
+    async def _infer(self, task: Task, images: NDArray[np.uint8]) -> Head:
         if self._closed:
             raise EngineUnavailable("the engine was closed")
         if self._under_way[task] >= _MAX_UNDER_WAY:
@@ -162,7 +164,7 @@ class TritonEngine:
                     timeout=round(self._deadline_s * 1e6),  # leaves Triton's queue then
                     client_timeout=self._deadline_s,
                 )
-            head = result.as_numpy(OUTPUT)
+            head = tuple(result.as_numpy(name) for name in NETWORKS[task].outputs)
         except InferenceServerException as exc:
             raise _translated(exc) from exc
         except asyncio.CancelledError as exc:
@@ -174,9 +176,10 @@ class TritonEngine:
             raise ModelFailed(f"Triton's answer cannot be read: {exc}") from exc
         finally:
             self._under_way[task] -= 1
-        if head is None or head.dtype != np.float32 or len(head) != len(images):
-            raise ModelFailed("Triton gave no head for each frame")
-        return np.asarray(head, np.float32)
+        for output in head:
+            if output is None or output.dtype != np.float32 or len(output) != len(images):
+                raise ModelFailed("Triton gave no head for each frame")
+        return head
 
     @contextlib.contextmanager
     def _input(self, images: NDArray[np.uint8]) -> Iterator[InferInput]:

@@ -13,6 +13,7 @@ import numpy as np
 
 from inference.engines.contract import Engine, HeadLayout, ModelInfo, Task
 from inference.ocr.geometry import cut_line, find_lines, resize_for_detector, stack_lines
+from inference.rounding import COORDINATE_DIGITS, SCORE_DIGITS, rounded
 from inference.types import Floats, Image, Point, Text
 
 MAX_BATCH = 8
@@ -26,8 +27,8 @@ async def read_text(engine: Engine, frame: Image, executor: Executor) -> tuple[T
     """
     loop = asyncio.get_running_loop()
     small = await loop.run_in_executor(executor, resize_for_detector, frame)
-    text_map = (await engine.infer(Task.OCR_DET, small[np.newaxis]))[0, 0]
-    quads, lines = await loop.run_in_executor(executor, _cut_lines, frame, text_map)
+    (maps,) = await engine.infer(Task.OCR_DET, small[np.newaxis])
+    quads, lines = await loop.run_in_executor(executor, _cut_lines, frame, maps[0, 0])
 
     recogniser = engine.models[Task.OCR_REC]
     # Neighbours in length share a batch, so that little of it is padding.
@@ -36,11 +37,11 @@ async def read_text(engine: Engine, frame: Image, executor: Executor) -> tuple[T
     for start in range(0, len(by_length), MAX_BATCH):
         members = by_length[start : start + MAX_BATCH]
         batch = await loop.run_in_executor(executor, stack_lines, [lines[index] for index in members])
-        steps = await engine.infer(Task.OCR_REC, batch)
+        (steps,) = await engine.infer(Task.OCR_REC, batch)
         decoded = await loop.run_in_executor(executor, decode_ctc, steps, recogniser)
         for index, (text, score) in zip(members, decoded, strict=True):
             if score >= _MIN_SCORE:
-                texts[index] = Text(text, score, _points(quads[index]))
+                texts[index] = Text(text, round(score, SCORE_DIGITS), _points(quads[index]))
     return tuple(texts[index] for index in sorted(texts))
 
 
@@ -76,5 +77,5 @@ def _cut_lines(frame: Image, text_map: Floats) -> tuple[list[Floats], list[Image
 
 def _points(quad: Floats) -> tuple[Point, Point, Point, Point]:
     # A line is grown by its thickness, so its quad can reach out of the picture.
-    points = tuple((float(x), float(y)) for x, y in quad.clip(0.0, 1.0))
+    points = tuple(map(tuple, rounded(quad.clip(0.0, 1.0), COORDINATE_DIGITS).tolist()))
     return cast("tuple[Point, Point, Point, Point]", points)

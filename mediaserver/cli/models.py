@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from inference.catalogue import BUILT_IN, CatalogueError
-from inference.engines.contract import Task
+from inference.stages import FRAME_NETWORKS, Stage
 from inference.types import FRAME_HEIGHT, FRAME_WIDTH, Image
 from mediaserver.cli.commands import Commands
 from mediaserver.cli.output import say, show, standard_output
@@ -31,7 +31,6 @@ DESCRIPTION = (
     "The models that the server runs. Those built in know a drawn world only; for the real one: "
     "mediaserver models pull yolox_tiny."
 )
-_TASKS = (str(Task.DETECT), str(Task.POSE))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -92,8 +91,8 @@ def _add_file(parser: argparse.ArgumentParser) -> None:
 def _add_task(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--task",
-        choices=_TASKS,
-        default=_TASKS[0],
+        choices=list(map(str, FRAME_NETWORKS)),
+        default=str(Stage.DETECT),
         help="what it finds: objects, or people with their joints; default: %(default)s",
     )
 
@@ -144,7 +143,7 @@ def _pull(parsed: argparse.Namespace) -> int:
         path = asyncio.run(
             pull(parsed.name, settings.model_mirror, accept_licence=parsed.accept_licence, console=Console())
         )
-    task = Task(SOURCES[parsed.name].task)
+    task = SOURCES[parsed.name].task
     say(f"{asyncio.run(check_model(path, task))}\n{path}")
     try:
         used = files_in_use(settings)[task]
@@ -157,12 +156,12 @@ def _pull(parsed: argparse.Namespace) -> int:
 
 
 def _check(parsed: argparse.Namespace) -> int:
-    say(str(asyncio.run(check_model(parsed.file, Task(parsed.task)))))
+    say(str(asyncio.run(check_model(parsed.file, FRAME_NETWORKS[Stage(parsed.task)].task))))
     return 0
 
 
 def _add(parsed: argparse.Namespace) -> int:
-    checked = asyncio.run(check_model(parsed.file, Task(parsed.task)))
+    checked = asyncio.run(check_model(parsed.file, FRAME_NETWORKS[Stage(parsed.task)].task))
     folder = _settings(parsed).models or model_cache()
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -183,7 +182,7 @@ def _export(parsed: argparse.Namespace) -> int:
         weights = to_onnx(weights)
     out = parsed.out or weights.with_suffix(".u8.onnx")
     try:
-        parity = asyncio.run(export(weights, Task(parsed.task), parsed.size, out, picture))
+        parity = asyncio.run(export(weights, FRAME_NETWORKS[Stage(parsed.task)], parsed.size, out, picture))
     except CatalogueError as exc:
         raise ModelError(str(exc)) from exc
     compared_on = parsed.image or "the sample clip"

@@ -12,12 +12,14 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from inference.stages import Stage
 from mediaserver.cli.output import say, show
 from mediaserver.client.annotate import write_annotated
 from mediaserver.client.client import Channel, ClientError, ClientStats, InferenceClient
@@ -28,7 +30,6 @@ DESCRIPTION = (
     "Plays a recorded clip into a server over real WebRTC, in real time, and shows what comes back. "
     "Ends with 1 where no result came."
 )
-_STAGES = ("detect", "pose", "ocr", "flow")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--models",
         type=_stages,
         metavar="LIST",
-        help=f"what to run, of {','.join(_STAGES)}; default: what the server runs unasked",
+        help=f"what to run, of {','.join(Stage)}; default: what the server runs unasked",
     )
     parser.add_argument(
         "--channel",
@@ -65,9 +66,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _stages(text: str) -> tuple[str, ...]:
     names = tuple(name.strip() for name in text.split(",") if name.strip())
-    unknown = [name for name in names if name not in _STAGES]
+    unknown = [name for name in names if name not in set(Stage)]
     if unknown or not names:
-        raise argparse.ArgumentTypeError(f"{text!r}: give a list of {','.join(_STAGES)}")
+        raise argparse.ArgumentTypeError(f"{text!r}: give a list of {','.join(Stage)}")
     return names
 
 
@@ -261,9 +262,8 @@ def _in_order(client: InferenceClient, results: list[Result]) -> list[tuple[floa
 def _pipeline(stages: tuple[str, ...] | None) -> PipelineConfig:
     if stages is None:
         return PipelineConfig()
-    return PipelineConfig(
-        detect="detect" in stages, pose="pose" in stages, ocr="ocr" in stages, flow="flow" in stages
-    )
+    on: dict[str, Any] = {stage: stage in stages for stage in Stage}
+    return PipelineConfig(**on)
 
 
 def _check_stages(stages: tuple[str, ...] | None, client: InferenceClient) -> None:

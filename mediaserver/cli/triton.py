@@ -12,6 +12,7 @@ from pathlib import Path
 from rich.console import Console
 
 from inference.catalogue import CatalogueError
+from inference.stages import FRAME_NETWORKS
 from mediaserver.cli.commands import Commands
 from mediaserver.cli.output import say
 from mediaserver.errors import ModelError
@@ -24,6 +25,7 @@ DESCRIPTION = (
     "NVIDIA Triton runs models in a process of its own, which `mediaserver serve --engine triton` uses. "
     "`fetch` and `start` are for one on this machine's processor, `repository` for those elsewhere, on GPUs."
 )
+_MODEL_SETTINGS = ("models", *(f"{stage}_model" for stage in FRAME_NETWORKS))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--flavour", choices=("cpu",), default="cpu", help="the Triton that is fetched: one for the processor"
     )
     ports = {f"{name}_port": port for name, port in asdict(TritonPorts()).items()}
-    parser.set_defaults(command=_start, models=None, detect_model=None, pose_model=None, **ports)
+    parser.set_defaults(command=_start, **dict.fromkeys(_MODEL_SETTINGS), **ports)
     commands = Commands(parser, default="start")
 
     commands.add("fetch", _fetch, "download the Triton for this machine's processor, once")
@@ -67,12 +69,12 @@ def _add_models(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--models", type=Path, metavar="DIR", help="folder with your ONNX models [MEDIASERVER_MODELS]"
     )
-    parser.add_argument(
-        "--detect-model", metavar="NAME", help="detector, by name or path [MEDIASERVER_DETECT_MODEL]"
-    )
-    parser.add_argument(
-        "--pose-model", metavar="NAME", help="pose model, by name or path [MEDIASERVER_POSE_MODEL]"
-    )
+    for stage in FRAME_NETWORKS:
+        parser.add_argument(
+            f"--{stage}-model",
+            metavar="NAME",
+            help=f"{stage} model, by name or path [MEDIASERVER_{stage.upper()}_MODEL]",
+        )
 
 
 def run(parsed: argparse.Namespace) -> int:
@@ -101,7 +103,7 @@ def _repository(parsed: argparse.Namespace) -> int:
 
 
 def _given(parsed: argparse.Namespace) -> dict[str, str]:
-    given = {key: getattr(parsed, key) for key in ("models", "detect_model", "pose_model")}
+    given = {key: getattr(parsed, key) for key in _MODEL_SETTINGS}
     return {key: str(value) for key, value in given.items() if value is not None}
 
 

@@ -19,14 +19,14 @@ _RUNS = 5
 
 @dataclass(frozen=True, slots=True)
 class CheckedModel:
-    """A detector or pose model that works; ``frame_ms`` is the median of a few runs, batch 1."""
+    """A model that looks at the whole frame, and works; ``frame_ms`` is the median of a few runs, batch 1."""
 
     info: ModelInfo
     frame_ms: float
 
     def __str__(self) -> str:
         info, place = self.info, self.info.placement
-        assert place is not None, "detectors and pose models have a place for the frame"
+        assert place is not None, "what looks at the frame has a place for it"
         classes = f", {len(info.labels)} classes" if info.labels else ""
         return (
             f"{info.name}: {info.task}, {info.layout} head{classes}, looks at {place.width}×{place.height}, "
@@ -35,7 +35,7 @@ class CheckedModel:
 
 
 async def check_model(path: Path, task: Task) -> CheckedModel:
-    """Loads and runs a detector or pose model. Raises `ModelError`, `UnreadableFile`."""
+    """Loads and runs a model that looks at the whole frame. Raises `ModelError`, `UnreadableFile`."""
     try:
         with reading(path):
             engine = await EmbeddedEngine.open({task: path})

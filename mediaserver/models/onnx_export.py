@@ -8,6 +8,7 @@ Needs the package ``onnx``, which only this work does: importing this module wit
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,9 @@ from numpy.typing import NDArray
 from inference.catalogue import CatalogueError, NetworkFacts, describe
 from inference.engines.contract import EngineError, HeadLayout, Task
 from inference.engines.embedded import EmbeddedEngine
-from inference.heads import decode_detections, decode_poses
-from inference.model_metadata import INPUT, KEY, OUTPUT, to_text
+from inference.model_metadata import INPUT, KEY, to_text
 from inference.preprocess import PADDING, InputSpec
+from inference.stages import NETWORKS, FrameNetwork, Network
 from inference.types import FRAME_HEIGHT, FRAME_WIDTH, Floats, Image
 from mediaserver.errors import MissingPackage, reading, writing
 from mediaserver.paths import temporary_folder
@@ -36,14 +37,6 @@ _MULTIPLE = 32
 _SURE, _LIKELY = 0.4, 0.25
 """An object that the original finds with the one score must be found again with the other at least."""
 _MAX_BOX_PX = 8.0
-
-FRAME_SHAPES: dict[Task, tuple[int, int, int]] = {
-    Task.DETECT: (FRAME_HEIGHT, FRAME_WIDTH, 3),
-    Task.POSE: (FRAME_HEIGHT, FRAME_WIDTH, 3),
-    Task.OCR_DET: (-1, -1, 3),
-    Task.OCR_REC: (48, -1, 3),
-}
-"""Height, width and channels of the frames that each model takes; −1 where it takes any."""
 
 
 def load_network(path: Path, size: tuple[int, int] | None = None) -> ModelProto:
@@ -78,16 +71,16 @@ def with_preprocessing(network: ModelProto, path: Path, task: Task) -> ModelProt
     metadata = {entry.key: entry.value for entry in network.metadata_props}
     if KEY in metadata:
         raise CatalogueError(f"{path}: takes the uint8 frame already")
-    facts = NetworkFacts(_shape(_input(network)), _shape(network.graph.output[0]), metadata)
+    facts = NetworkFacts(_shape(_input(network)), list(map(_shape, network.graph.output)), metadata)
     info, spec = describe(task, path, facts)
     assert spec is not None, "only a model that was exported needs no pre-processing"
     model: ModelProto = compose.add_prefix(network, "network/")  # a copy, whose names are none of ours
     _free_batch(model)
-    _prepend(model, spec, FRAME_SHAPES[task])
+    _prepend(model, spec, NETWORKS[task])
     if task is Task.OCR_REC:
         _append_best(model)
         info = replace(info, layout=HeadLayout.CTC_BEST)
-    _rename_output(model)
+    _rename_outputs(model, NETWORKS[task].outputs)
     helper.set_model_props(model, metadata | {KEY: to_text(info)})
     return model
 
@@ -103,47 +96,50 @@ class Parity:
     score: float
 
 
-async def export(path: Path, task: Task, size: tuple[int, int] | None, out: Path, picture: Image) -> Parity:
+async def export(
+    path: Path, network: FrameNetwork, size: tuple[int, int] | None, out: Path, picture: Image
+) -> Parity:
     """Writes the model in ``path`` to ``out`` with its pre-processing inside, and compares the two on
     ``picture`` (uint8 [240, 320, 3] RGB) and its mirror image: the original one by one, the other as a batch.
 
     Raises `CatalogueError`, also when the two find different things, or nothing at all; `OutputError`,
     `UnreadableFile` where its class names cannot be read.
     """
-    network = load_network(path, size)
+    model = load_network(path, size)
     pictures = np.stack((picture, picture[:, ::-1]))
     with temporary_folder("export") as folder:
         original, exported = folder / path.name, folder / "exported.onnx"
         with writing(original):
-            onnx.save(network, original)
+            onnx.save(model, original)
         labels = path.with_suffix(".labels.txt")
         with reading(labels):
             if labels.is_file():
                 shutil.copy(labels, folder)
-        save(with_preprocessing(network, path, task), exported)
-        expected = await _finds(original, task, [pictures[:1], pictures[1:]])
-        parity = _compare(path, expected, await _finds(exported, task, [pictures]))
+        save(with_preprocessing(model, path, network.task), exported)
+        expected = await _finds(original, network, [pictures[:1], pictures[1:]])
+        parity = _compare(path, expected, await _finds(exported, network, [pictures]))
         with writing(out):
             shutil.copy(exported, out)
     return parity
 
 
-async def _finds(path: Path, task: Task, batches: list[NDArray[np.uint8]]) -> list[Floats]:
+async def _finds(path: Path, network: FrameNetwork, batches: list[NDArray[np.uint8]]) -> list[Floats]:
     """For each picture float32 [n, 6]: box in pixels of the frame, score, class; best first."""
-    engine = await EmbeddedEngine.open({task: path})
+    engine = await EmbeddedEngine.open({network.task: path})
     try:
-        heads = np.concatenate([await engine.infer(task, pictures) for pictures in batches])
+        heads = [
+            item
+            for pictures in batches
+            for item in zip(*await engine.infer(network.task, pictures), strict=True)
+        ]
     except EngineError as exc:
         raise CatalogueError(f"{path.name}: {exc}") from exc
     finally:
         await engine.close()
-    info = engine.models[task]
-    decode = decode_poses if task is Task.POSE else decode_detections
-    finds = [decode(head, info, _LIKELY) for head in heads]
-    classes = [getattr(found, "classes", np.zeros(len(found.scores))) for found in finds]
+    finds = [network.decode(head, engine.models[network.task], _LIKELY) for head in heads]
     return [
-        np.concatenate((found.boxes, found.scores[:, None], kinds[:, None]), axis=1).astype(np.float32)
-        for found, kinds in zip(finds, classes, strict=True)
+        np.concatenate((found.boxes, found.scores[:, None], found.classes[:, None]), axis=1, dtype=np.float32)
+        for found in finds
     ]
 
 
@@ -213,7 +209,7 @@ def _free_batch(model: ModelProto) -> None:
             tensor.CopyFrom(numpy_helper.from_array(shape, tensor.name))
 
 
-def _prepend(model: ModelProto, spec: InputSpec, shape: tuple[int, int, int]) -> None:
+def _prepend(model: ModelProto, spec: InputSpec, network: Network) -> None:
     """uint8 [n, height, width, 3] RGB → what `inference.preprocess.to_tensor` makes of it."""
     graph, entry = model.graph, _input(model)
     steps: list[tuple[str, tuple[NDArray[Any], ...], dict[str, Any]]] = [
@@ -248,7 +244,7 @@ def _prepend(model: ModelProto, spec: InputSpec, shape: tuple[int, int, int]) ->
     kept = list(graph.node)
     del graph.node[:]
     graph.node.extend([*nodes, *kept])
-    dimensions = ["batch", *(length if length > 0 else None for length in shape)]
+    dimensions = ["batch", network.height, network.width, 3]
     entry.CopyFrom(helper.make_tensor_value_info(INPUT, TensorProto.UINT8, dimensions))
 
 
@@ -268,11 +264,11 @@ def _append_best(model: ModelProto) -> None:
     head.CopyFrom(helper.make_tensor_value_info(pair, TensorProto.FLOAT, ["batch", None, 2]))
 
 
-def _rename_output(model: ModelProto) -> None:
-    """Only the head goes out, and under its own name. Networks may have more outputs than it."""
+def _rename_outputs(model: ModelProto, names: Sequence[str]) -> None:
+    """Only the head goes out, and under its own names. Networks may have more outputs than it."""
     graph = model.graph
-    head = graph.output[0]
-    graph.node.append(helper.make_node("Identity", [head.name], [OUTPUT], f"{KEY}/{OUTPUT}"))
-    del graph.output[1:]
-    head.name = OUTPUT
-    head.type.tensor_type.shape.dim[0].dim_param = "batch"
+    del graph.output[len(names) :]
+    for output, name in zip(graph.output, names, strict=True):
+        graph.node.append(helper.make_node("Identity", [output.name], [name], f"{KEY}/{name}"))
+        output.name = name
+        output.type.tensor_type.shape.dim[0].dim_param = "batch"

@@ -1,7 +1,8 @@
 """Writes a Triton model repository: every model and flavour from the one description in this file.
 
-One folder a model, named by its task. Each takes ``frames`` (uint8, NHWC) and gives ``head`` (float32);
-pre-processing is inside the model, and its `ModelInfo` is in the configuration's parameters.
+One folder a model, named by its task. Each takes ``frames`` (uint8, NHWC) and gives the outputs of its
+`inference.stages.Network` (float32); pre-processing is inside the model, and its `ModelInfo` is in the
+configuration's parameters.
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from inference.engines.contract import Task
-from inference.model_metadata import INPUT, KEY, OUTPUT
+from inference.model_metadata import INPUT, KEY
+from inference.stages import NETWORKS, frame_network
+from inference.types import FRAME_HEIGHT, FRAME_WIDTH
 from mediaserver.errors import writing
-from mediaserver.models.onnx_export import FRAME_SHAPES, load_network, save, with_preprocessing
+from mediaserver.models.onnx_export import load_network, save, with_preprocessing
 from mediaserver.paths import triton_files
 
 if TYPE_CHECKING:
@@ -30,7 +33,7 @@ class Flavour(StrEnum):
     CPU = "cpu"
     """ONNX Runtime in Triton's Python backend, on the processor."""
     ONNX = "onnx"
-    """Triton's ONNX Runtime backend on the GPU: TensorRT for detection and pose, CUDA for OCR."""
+    """Triton's ONNX Runtime backend on the GPU: TensorRT for what looks at the whole frame, CUDA for OCR."""
     TENSORRT = "tensorrt"
     """Plans, which triton/build_plans.sh builds in NVIDIA's image for the very GPU that they will run on."""
 
@@ -58,11 +61,9 @@ class _Serving:
     """Height and width of frames; what a TensorRT plan is built for, and ``usual`` warms the model up."""
 
 
-_FRAME = FRAME_SHAPES[Task.DETECT][:2]
-_YOLO = _Serving(16, (4, 8), 1000, 2, _FRAME, _FRAME, _FRAME)
-_SERVING = {
-    Task.DETECT: _YOLO,
-    Task.POSE: _YOLO,
+_FRAME = (FRAME_HEIGHT, FRAME_WIDTH)
+_FRAME_SERVING = _Serving(16, (4, 8), 1000, 2, _FRAME, _FRAME, _FRAME)
+_OCR_SERVING = {
     Task.OCR_DET: _Serving(4, (), 0, 1, (32, 32), (480, 640), (640, 640)),
     Task.OCR_REC: _Serving(8, (), 0, 1, (48, 32), (48, 320), (48, 1280)),
 }
@@ -86,7 +87,7 @@ default_model_filename: "{file}"
 max_batch_size: {max_batch}
 version_policy {{ latest {{ num_versions: 1 }} }}
 input {{ name: "{input}" data_type: TYPE_UINT8 dims: {frame} }}
-output {{ name: "{output}" data_type: TYPE_FP32 dims: {head} }}
+{outputs}
 instance_group {{ count: {instances} kind: {kind} }}
 dynamic_batching {{
   preferred_batch_size: {preferred}
@@ -104,6 +105,8 @@ model_warmup {{
 }}
 parameters {{ key: "{key}" value {{ string_value: {description} }} }}
 """
+
+_OUTPUT = 'output {{ name: "{name}" data_type: TYPE_FP32 dims: {dimensions} }}'
 
 _TENSORRT_ACCELERATOR = """\
 optimization {
@@ -138,20 +141,26 @@ def _write_model(folder: Path, task: Task, model: ModelProto, flavour: Flavour) 
 
 
 def _config(task: Task, model: ModelProto, flavour: Flavour) -> str:
-    serving = _SERVING[task]
+    serving = _serving(task)
     backend, file = _BACKENDS[flavour]
     on_gpu = flavour is not Flavour.CPU
     metadata = {entry.key: entry.value for entry in model.metadata_props}
-    dimensions = model.graph.output[0].type.tensor_type.shape.dim
+    outputs = [
+        _OUTPUT.format(
+            name=output.name,
+            dimensions=[item.dim_value or -1 for item in output.type.tensor_type.shape.dim[1:]],
+        )
+        for output in model.graph.output
+    ]
+    network = NETWORKS[task]
     text = _CONFIG.format(
         name=task,
         backend=backend,
         file=file,
         max_batch=serving.max_batch,
         input=INPUT,
-        output=OUTPUT,
-        frame=list(FRAME_SHAPES[task]),
-        head=[item.dim_value or -1 for item in dimensions[1:]],
+        outputs="\n".join(outputs),
+        frame=[network.height or -1, network.width or -1, 3],
         instances=serving.instances,
         kind="KIND_GPU" if on_gpu else "KIND_CPU",
         preferred=list(serving.preferred) if on_gpu else [],
@@ -162,14 +171,18 @@ def _config(task: Task, model: ModelProto, flavour: Flavour) -> str:
         # JSON escapes as protobuf's text format does, and the description is ASCII.
         description=json.dumps(metadata[KEY]),
     )
-    if flavour is Flavour.ONNX and serving is _YOLO:
+    if flavour is Flavour.ONNX and serving is _FRAME_SERVING:
         text += _TENSORRT_ACCELERATOR
     return text
 
 
+def _serving(task: Task) -> _Serving:
+    return _FRAME_SERVING if frame_network(task) is not None else _OCR_SERVING[task]
+
+
 def _plan_shapes(task: Task) -> str:
     """The optimisation profile as arguments of ``trtexec``."""
-    serving = _SERVING[task]
+    serving = _serving(task)
     usual_batch = max(serving.preferred, default=1)
     profile = {
         "min": (1, *serving.smallest, 3),

@@ -22,7 +22,7 @@ import uvloop
 from inference.catalogue import find_models
 from inference.engines.contract import Task
 from inference.engines.embedded import EmbeddedEngine
-from inference.heads import decode_detections, decode_poses
+from inference.heads import detections, poses
 from inference.letterbox import Letterbox
 from inference.ocr.reader import read_text
 from inference.pipeline import Frame, Pipeline, PipelineOptions, TextsFound
@@ -75,20 +75,20 @@ async def around_the_models(files: Mapping[Task, Path]) -> None:
     frame = picture(0.0, (FRAME_WIDTH, FRAME_HEIGHT))[np.newaxis]
     spec = InputSpec(place(FRAME_WIDTH, 256, centred=True), False, *UNIT)
     engine = await EmbeddedEngine.open({task: files[task] for task in YOLO})
-    heads = {task: (await engine.infer(task, frame))[0] for task in YOLO}
+    heads = {task: tuple(output[0] for output in await engine.infer(task, frame)) for task in YOLO}
     await engine.close()
     detect, pose = (engine.models[task] for task in YOLO)
 
     def decode_all() -> object:
-        return decode_detections(heads[Task.DETECT], detect, 0.0)
+        return detections.decode(heads[Task.DETECT], detect, 0.0)
 
     table(
         "Around the models, one frame",
         ("step", "ms"),
         ("to_tensor", median_ms(lambda: to_tensor(frame, spec))),
-        ("decode_detections", median_ms(lambda: decode_detections(heads[Task.DETECT], detect, 0.35))),
-        ("decode_detections, everything above the threshold", median_ms(decode_all)),
-        ("decode_poses", median_ms(lambda: decode_poses(heads[Task.POSE], pose, 0.35))),
+        ("detections.decode", median_ms(lambda: detections.decode(heads[Task.DETECT], detect, 0.35))),
+        ("detections.decode, everything above the threshold", median_ms(decode_all)),
+        ("poses.decode", median_ms(lambda: poses.decode(heads[Task.POSE], pose, 0.35))),
     )
 
 

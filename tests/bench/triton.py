@@ -28,11 +28,11 @@ import uvloop
 from numpy.typing import NDArray
 from tritonclient.grpc.aio import InferenceServerClient, InferInput
 
-from inference.engines.contract import Engine, Task
+from inference.engines.contract import Engine, Head, Task
 from inference.engines.frame_memory import FrameMemory
 from inference.engines.triton import TritonEngine
-from inference.model_metadata import INPUT, OUTPUT
-from inference.types import Floats
+from inference.model_metadata import INPUT
+from inference.stages import NETWORKS
 from mediaserver.models.local_triton import RunningTriton, fetch, free_ports, triton_server
 from tests.bench.path import serving
 from tests.support.clips import picture
@@ -59,7 +59,7 @@ class TimedEngine:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._engine, name)
 
-    async def infer(self, task: Task, images: NDArray[np.uint8]) -> Floats:
+    async def infer(self, task: Task, images: NDArray[np.uint8]) -> Head:
         calls = self.calls_ms[session_of(images[0])]
         number = len(calls)
         calls.append(0.0)
@@ -237,7 +237,7 @@ async def transport(triton: RunningTriton, models: Path, repository: Path) -> No
                     frames.set_data_from_numpy(frame)
                 else:
                     frames.set_shared_memory("frame", frame.nbytes, place)
-                (await client.infer(str(Task.POSE), [frames])).as_numpy(OUTPUT)
+                (await client.infer(str(Task.POSE), [frames])).as_numpy(NETWORKS[Task.POSE].outputs[0])
 
         spent: dict[bool, list[float]] = {False: [], True: []}
         processors = {False: np.zeros(2), True: np.zeros(2)}

@@ -10,8 +10,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.engines.contract import Engine, Task
-from inference.types import Floats
+from inference.engines.contract import Engine, Head, Task
 from mediaserver.client.client import InferenceClient
 from signaling.messages import PipelineConfig, Result
 from tests.support.live_server import live_server
@@ -55,7 +54,7 @@ class CountingEngine(SlowEngine):
         super().__init__(engine, delay_s=MODEL_MS / 1000)
         self.pictures: list[int] = []
 
-    async def infer(self, task: Task, images: NDArray[np.uint8]) -> Floats:
+    async def infer(self, task: Task, images: NDArray[np.uint8]) -> Head:
         found = await super().infer(task, images)
         self.pictures.append(sum(isinstance(thing, av.VideoFrame) for thing in gc.get_objects()))
         return found

@@ -10,7 +10,7 @@ import numpy as np
 from inference.catalogue import find_models
 from inference.engines.contract import Task
 from inference.engines.embedded import EmbeddedEngine
-from inference.heads import decode_detections
+from inference.heads.detections import decode
 from inference.tracker import iou
 from mediaserver.client.client import InferenceClient
 from signaling.messages import Event, OcrEvent, PipelineConfig, Result
@@ -65,8 +65,8 @@ async def offline(
         for time_s, picture in frames(clip, until_s=SECONDS):
             number = round(time_s * 30)
             if number in numbers:
-                head = await engine.infer(Task.DETECT, canvas_of(picture)[np.newaxis])
-                decoded = decode_detections(head[0], info, 0.25)
+                (head,) = await engine.infer(Task.DETECT, canvas_of(picture)[np.newaxis])
+                decoded = decode((head[0],), info, 0.25)
                 people = decoded.classes == info.labels.index("person")
                 boxes = decoded.boxes[people] / np.array((320, 240, 320, 240), np.float32)
                 found[number] = boxes, decoded.scores[people]

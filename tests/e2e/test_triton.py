@@ -18,8 +18,8 @@ from inference.catalogue import find_models
 from inference.engines.contract import Task
 from inference.engines.embedded import EmbeddedEngine
 from inference.engines.triton import TritonEngine
-from inference.heads import decode_detections, decode_poses
 from inference.ocr.reader import read_text
+from inference.stages import FRAME_NETWORKS, Stage
 from mediaserver.client.client import InferenceClient
 from mediaserver.models.local_triton import free_ports, triton_server
 from mediaserver.models.triton_repository import Flavour, write_repository
@@ -188,12 +188,17 @@ async def test_real_models_give_the_same_from_both_engines(
         stack.push_async_callback(local.close)
         await remote.ready()
         seen = 0
-        for task, decode in ((Task.DETECT, decode_detections), (Task.POSE, decode_poses)):
+        for network in (FRAME_NETWORKS[Stage.DETECT], FRAME_NETWORKS[Stage.POSE]):
             for picture in pictures:
-                info = local.models[task]
-                assert remote.models[task] == info
-                expected = decode((await local.infer(task, picture[np.newaxis]))[0], info, 0.35)
-                found = decode((await remote.infer(task, picture[np.newaxis]))[0], info, 0.35)
+                info = local.models[network.task]
+                assert remote.models[network.task] == info
+                expected, found = [
+                    network.decode(tuple(output[0] for output in head), info, 0.35)
+                    for head in (
+                        await local.infer(network.task, picture[np.newaxis]),
+                        await remote.infer(network.task, picture[np.newaxis]),
+                    )
+                ]
                 seen += len(expected.scores)
                 np.testing.assert_allclose(found.boxes, expected.boxes, atol=0.01)
                 np.testing.assert_allclose(found.scores, expected.scores, atol=1e-4)

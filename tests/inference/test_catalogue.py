@@ -10,6 +10,7 @@ from inference import catalogue
 from inference.catalogue import CatalogueError, NetworkFacts, describe, find_models
 from inference.coco import COCO_LABELS
 from inference.engines.contract import HeadLayout, Placement, Task
+from inference.stages import Stage
 
 ANY_SIZE = ("batch", 3, "height", "width")
 needs_rapidocr = pytest.mark.skipif(
@@ -36,7 +37,7 @@ def facts(
     metadata: Mapping[str, str] | None = None,
     source: tuple[int | str, ...] = ANY_SIZE,
 ) -> NetworkFacts:
-    return NetworkFacts(source, output, metadata or {})
+    return NetworkFacts(source, [output], metadata or {})
 
 
 # --- which files --------------------------------------------------------------------------------------
@@ -70,7 +71,7 @@ def test_the_only_pose_model_is_taken_and_never_for_a_detector(tmp_path: Path) -
 @pytest.mark.parametrize("wanted", ["mine", "mine.onnx"])
 def test_a_model_can_be_named(tmp_path: Path, wanted: str) -> None:
     folder_with(tmp_path, "yolo_coco_n.onnx", "mine.onnx")
-    assert find_models(tmp_path, detect=wanted)[Task.DETECT] == tmp_path / "mine.onnx"
+    assert find_models(tmp_path, named={Stage.DETECT: wanted})[Task.DETECT] == tmp_path / "mine.onnx"
 
 
 def test_a_model_can_lie_anywhere(tmp_path: Path) -> None:
@@ -79,7 +80,7 @@ def test_a_model_can_lie_anywhere(tmp_path: Path) -> None:
     folder_with(elsewhere, "a_pose.onnx")
     folder_with(tmp_path, "yolo_coco_n.onnx")
     path = elsewhere / "a_pose.onnx"
-    assert find_models(tmp_path, pose=str(path))[Task.POSE] == path
+    assert find_models(tmp_path, named={Stage.POSE: str(path)})[Task.POSE] == path
 
 
 @needs_rapidocr
@@ -107,8 +108,11 @@ def test_for_each_task_the_first_folder_that_has_a_model_is_taken(tmp_path: Path
     assert found_in(mine, cache) == (cache / "yolox_tiny.onnx", mine / "drivers_pose.onnx")
     folder_with(mine, "forklifts.onnx")
     assert found_in(mine, cache) == (mine / "forklifts.onnx", mine / "drivers_pose.onnx")
-    assert find_models(mine, cache=cache, detect="yolox_nano")[Task.DETECT] == cache / "yolox_nano.onnx"
-    assert find_models(mine, cache=cache, pose="pose")[Task.POSE] == built_in / "pose.onnx"
+    assert (
+        find_models(mine, cache=cache, named={Stage.DETECT: "yolox_nano"})[Task.DETECT]
+        == cache / "yolox_nano.onnx"
+    )
+    assert find_models(mine, cache=cache, named={Stage.POSE: "pose"})[Task.POSE] == built_in / "pose.onnx"
 
 
 def found_in(directory: Path | None, cache: Path) -> tuple[Path, Path | None]:
@@ -125,7 +129,7 @@ def test_no_model_anywhere_and_a_choice_that_is_not_clear_are_refused(tmp_path: 
 
 def test_a_named_model_that_is_missing_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CatalogueError, match="no pose model 'skeletons'"):
-        find_models(folder_with(tmp_path, "yolo_coco_n.onnx"), pose="skeletons")
+        find_models(folder_with(tmp_path, "yolo_coco_n.onnx"), named={Stage.POSE: "skeletons"})
 
 
 # --- how to feed and read them ------------------------------------------------------------------------
@@ -205,7 +209,7 @@ def test_names_that_are_not_plain_data_are_refused(names: str) -> None:
     ("task", "network", "words"),
     [
         (Task.DETECT, facts((1, 7, 8400), TWO_NAMES), "2 class names for 3 classes"),
-        (Task.DETECT, facts((1, 1000)), r"output \[1, 1000\] is no detect head"),
+        (Task.DETECT, facts((1, 1000)), r"output \[1, 1000\] is no head"),
         (Task.DETECT, facts((1, 116, 8400), {"task": "segment"}), "the task 'segment' cannot detect"),
         (Task.DETECT, facts((1, 56, 1680), {"task": "pose"}), "the task 'pose' cannot detect"),
         (Task.POSE, facts((1, 84, 8400), {"task": "detect"}), "the task 'detect' cannot pose"),

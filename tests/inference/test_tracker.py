@@ -8,7 +8,7 @@ import pytest
 from inference.catalogue import find_models
 from inference.engines.contract import Task
 from inference.engines.embedded import EmbeddedEngine
-from inference.heads import decode_detections
+from inference.heads.detections import decode
 from inference.tracker import MAX_TRACKS, Tracker, iou
 from inference.types import FRAME_HEIGHT, FRAME_WIDTH, Box, Floats
 from tests.support.frames import canvas_of, frames
@@ -26,8 +26,13 @@ def moved(box: Box, dx: float) -> Box:
     return (box[0] + dx, *box[1:])
 
 
+def people(*boxes: Box) -> tuple[Floats, list[str]]:
+    """What a stage found: persons only."""
+    return array(*boxes), ["person"] * len(boxes)
+
+
 def persons(tracker: Tracker, time_s: float, *boxes: Box) -> list[int]:
-    return tracker.update(time_s, array(*boxes), ["person"] * len(boxes), array())[0]
+    return tracker.update(time_s, people(*boxes))[0]
 
 
 def test_iou_of_equal_overlapping_and_apart() -> None:
@@ -65,34 +70,34 @@ def test_an_id_lives_through_one_second_of_missed_frames(gap_s: float, kept: boo
 
 def test_labels_are_not_mixed() -> None:
     tracker = Tracker()
-    (cat,), _ = tracker.update(0.0, array(LEFT), ["cat"], array())
-    (dog,), _ = tracker.update(0.1, array(LEFT), ["dog"], array())
-    (again,), _ = tracker.update(0.2, array(LEFT), ["cat"], array())
+    ((cat,),) = tracker.update(0.0, (array(LEFT), ["cat"]))
+    ((dog,),) = tracker.update(0.1, (array(LEFT), ["dog"]))
+    ((again,),) = tracker.update(0.2, (array(LEFT), ["cat"]))
     assert (cat == dog, cat == again) == (False, True)
 
 
 def test_a_pose_has_the_id_of_its_person() -> None:
     boxes = array(LEFT, LEFT, RIGHT)
     labels = ["dog", "person", "person"]
-    poses = array(moved(RIGHT, 0.03), moved(LEFT, -0.02))
-    (dog, left, right), pose_ids = Tracker().update(0.0, boxes, labels, poses)
+    poses = people(moved(RIGHT, 0.03), moved(LEFT, -0.02))
+    (dog, left, right), pose_ids = Tracker().update(0.0, (boxes, labels), poses)
     assert pose_ids == [right, left]
     assert len({left, right, dog}) == 3
 
 
 def test_one_person_lends_its_id_to_one_pose_only() -> None:
-    (person,), poses = Tracker().update(0.0, array(LEFT), ["person"], array(moved(LEFT, 0.05), LEFT))
+    (person,), poses = Tracker().update(0.0, people(LEFT), people(moved(LEFT, 0.05), LEFT))
     assert poses[1] == person
     assert poses[0] != person
 
 
 def test_a_pose_keeps_its_id_while_the_detection_comes_and_goes() -> None:
     tracker = Tracker()
-    (alone,) = tracker.update(0.0, array(), [], array(LEFT))[1]
-    both = tracker.update(0.1, array(moved(LEFT, 0.01)), ["person"], array(LEFT))
-    again = tracker.update(0.2, array(), [], array(LEFT))
-    assert both == ([alone], [alone])
-    assert again == ([], [alone])
+    _, (alone,) = tracker.update(0.0, people(), people(LEFT))
+    both = tracker.update(0.1, people(moved(LEFT, 0.01)), people(LEFT))
+    again = tracker.update(0.2, people(), people(LEFT))
+    assert both == [[alone], [alone]]
+    assert again == [[], [alone]]
 
 
 def test_time_going_back_ends_all_tracks_and_uses_no_id_twice() -> None:
@@ -118,10 +123,10 @@ async def test_walkers_keep_their_ids(models_dir: Path, media_dir: Path) -> None
     tracker = Tracker()
     seen: list[list[int]] = []
     for time_s, picture in frames(media_dir / "people.mp4", every=6, until_s=10.0):
-        head = await engine.infer(Task.DETECT, canvas_of(picture)[np.newaxis])
-        found = decode_detections(head[0], info, 0.35)
-        people = found.boxes[[info.labels[index] == "person" for index in found.classes]]
-        seen.append(persons(tracker, time_s, *(people / CANVAS).tolist()))
+        (head,) = await engine.infer(Task.DETECT, canvas_of(picture)[np.newaxis])
+        found = decode((head[0],), info, 0.35)
+        walkers = found.boxes[[info.labels[index] == "person" for index in found.classes]]
+        seen.append(persons(tracker, time_s, *(walkers / CANVAS).tolist()))
     await engine.close()
 
     assert sum(map(len, seen)) > 5 * len(seen)

@@ -8,8 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.engines.contract import Engine, InFlight, ModelInfo, Task
-from inference.types import Floats
+from inference.engines.contract import Engine, Head, InFlight, ModelInfo, Task
 
 
 class SlowEngine:
@@ -36,7 +35,7 @@ class SlowEngine:
     async def ready(self) -> None:
         await self._engine.ready()
 
-    async def infer(self, task: Task, images: NDArray[np.uint8]) -> Floats:
+    async def infer(self, task: Task, images: NDArray[np.uint8]) -> Head:
         async with self._turns[task]:
             await asyncio.sleep(self._delay_s)
             return await self._engine.infer(task, images)

@@ -7,10 +7,10 @@ import onnx
 import pytest
 
 from inference.catalogue import find_models
-from inference.engines.contract import HeadLayout, ModelInfo, Task
+from inference.engines.contract import Head, HeadLayout, ModelInfo, Task
 from inference.engines.embedded import EmbeddedEngine
-from inference.heads import decode_detections, decode_poses
-from inference.types import FRAME_HEIGHT, FRAME_WIDTH, Floats, Image
+from inference.heads import detections, poses
+from inference.types import FRAME_HEIGHT, FRAME_WIDTH, Image
 from tests.support.clips import truth, write_clip
 from tests.support.frames import frames
 from tests.support.tiny_models import DETECTOR, KEYPOINTS, LABELS, POSE_MODEL, tiny_detector, tiny_pose
@@ -28,11 +28,11 @@ def canvas(**blobs: tuple[int, int, int, int]) -> Image:
     return image
 
 
-async def run(path: Path, task: Task, images: list[Image]) -> tuple[ModelInfo, Floats]:
+async def run(path: Path, task: Task, images: list[Image]) -> tuple[ModelInfo, list[Head]]:
     engine = await EmbeddedEngine.open({task: path})
-    heads = await engine.infer(task, np.stack(images))
+    head = await engine.infer(task, np.stack(images))
     await engine.close()
-    return engine.models[task], heads
+    return engine.models[task], list(zip(*head, strict=True))
 
 
 @BATCHES
@@ -51,7 +51,7 @@ async def test_the_detector_gives_exact_boxes_in_every_layout(
 
     assert info.layout is layout
     assert info.labels == LABELS
-    both, one, none = (decode_detections(head, info, 0.5) for head in heads)
+    both, one, none = (detections.decode(head, info, 0.5) for head in heads)
     boxes = dict(zip(both.classes.tolist(), both.boxes, strict=True))
     assert boxes[0] == pytest.approx([60, 40, 41, 50], abs=1e-3)
     assert boxes[1] == pytest.approx([200, 150, 80, 40], abs=1e-3)
@@ -70,7 +70,7 @@ async def test_the_pose_model_places_keypoints_in_every_layout(
     info, heads = await run(tmp_path / "pose.onnx", Task.POSE, pictures)
 
     assert info.layout is layout
-    one, none = (decode_poses(head, info, 0.5) for head in heads)
+    one, none = (poses.decode(head, info, 0.5) for head in heads)
     assert one.boxes == pytest.approx(np.array([[60, 40, 50, 80]]))
     assert one.keypoints[0, :, :2] == pytest.approx(KEYPOINTS * (50, 80) + (60, 40), abs=1e-3)
     assert len(none.boxes) == 0

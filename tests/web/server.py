@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from inference.engines.contract import (
     Engine,
     EngineUnavailable,
+    Head,
     HeadLayout,
     InFlight,
     ModelInfo,
@@ -71,11 +72,11 @@ class RedThingDetector:
     async def ready(self) -> None:
         """At once."""
 
-    async def infer(self, task: Task, images: NDArray[np.uint8]) -> Floats:
+    async def infer(self, task: Task, images: NDArray[np.uint8]) -> Head:
         await asyncio.sleep(self._seconds)
         if self.trouble is not None:
             raise EngineUnavailable(self.trouble)
-        return np.stack([self._find(image) for image in images])
+        return (np.stack([self._find(image) for image in images]),)
 
     async def close(self) -> None:
         """Holds nothing."""

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from inference.engines.contract import Task
-from inference.types import Floats
+from inference.engines.contract import Head, Task
 from rendered_world import barcode
 from tests.web.browser import Page
 from tests.web.server import RedThingDetector, loading, serving
@@ -63,7 +62,7 @@ class BarcodeReader(RedThingDetector):
         super().__init__()
         self.read: list[int | None] = []
 
-    async def infer(self, task: Task, images: NDArray[np.uint8]) -> Floats:
+    async def infer(self, task: Task, images: NDArray[np.uint8]) -> Head:
         bars = 8  # above and below a 320 × 224 picture in the 320 × 240 frame
         luma = cv2.cvtColor(images[0, bars:-bars], cv2.COLOR_RGB2GRAY)
         self.read.append(barcode.read(luma))

@@ -7,9 +7,10 @@ import onnx
 import pytest
 
 from inference.catalogue import CatalogueError
-from inference.engines.contract import HeadLayout, Task
+from inference.engines.contract import Head, HeadLayout, Task
 from inference.engines.embedded import EmbeddedEngine
-from inference.types import FRAME_HEIGHT, FRAME_WIDTH, Floats, Image
+from inference.stages import FRAME_NETWORKS, Stage
+from inference.types import FRAME_HEIGHT, FRAME_WIDTH, Image
 from mediaserver.models.onnx_export import export, load_network, save, with_preprocessing
 from tests.support.tiny_models import tiny_detector, tiny_pose
 
@@ -23,7 +24,7 @@ def picture(red: tuple[int, int, int, int] = (40, 60, 64, 48)) -> Image:
     return image
 
 
-async def head(path: Path, task: Task, images: Image) -> Floats:
+async def head(path: Path, task: Task, images: Image) -> Head:
     engine = await EmbeddedEngine.open({task: path})
     try:
         return await engine.infer(task, images)
@@ -41,7 +42,7 @@ async def test_a_detector_finds_the_same_with_its_preprocessing_inside(
     onnx.save(tiny_detector(layout), path)
     path.with_suffix(".labels.txt").write_text("red\nblue\n")
     out = tmp_path / "out.onnx"
-    parity = await export(path, Task.DETECT, None, out, picture())
+    parity = await export(path, FRAME_NETWORKS[Stage.DETECT], None, out, picture())
     assert (parity.objects, parity.box_px, parity.score) == (2, 0, 0)  # the blob, and its mirror image
     both = np.stack((picture(), picture((120, 20, 30, 30))))
     assert np.array_equal(await head(out, Task.DETECT, both), await head(path, Task.DETECT, both))
@@ -50,7 +51,7 @@ async def test_a_detector_finds_the_same_with_its_preprocessing_inside(
 async def test_a_pose_model_too(tmp_path: Path) -> None:
     path = tmp_path / "pose.onnx"
     onnx.save(tiny_pose(), path)
-    parity = await export(path, Task.POSE, None, tmp_path / "out.onnx", picture())
+    parity = await export(path, FRAME_NETWORKS[Stage.POSE], None, tmp_path / "out.onnx", picture())
     assert (parity.objects, parity.box_px, parity.score) == (2, 0, 0)
 
 
@@ -73,7 +74,11 @@ async def test_a_frame_that_must_be_scaled_is(tmp_path: Path, models_dir: Path, 
 
     _, frame = next(frames(media_dir / "pose.mp4", every=60))
     parity = await export(
-        models_dir / "yolox_nano.onnx", Task.DETECT, None, tmp_path / "out.onnx", canvas_of(frame)
+        models_dir / "yolox_nano.onnx",
+        FRAME_NETWORKS[Stage.DETECT],
+        None,
+        tmp_path / "out.onnx",
+        canvas_of(frame),
     )
     assert parity.objects >= 2
     assert parity.box_px < 1
@@ -84,7 +89,7 @@ async def test_a_picture_that_shows_nothing_proves_nothing(tmp_path: Path) -> No
     path, out = tmp_path / "blobs.onnx", tmp_path / "out.onnx"
     onnx.save(tiny_detector(), path)
     with pytest.raises(CatalogueError, match="finds nothing on that picture"):
-        await export(path, Task.DETECT, None, out, np.full((240, 320, 3), 128, np.uint8))
+        await export(path, FRAME_NETWORKS[Stage.DETECT], None, out, np.full((240, 320, 3), 128, np.uint8))
     assert not out.exists()
 
 

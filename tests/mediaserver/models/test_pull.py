@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import onnx
 import pytest
 
+from inference.engines.contract import Task
 from mediaserver.cli.main import main
 from mediaserver.models import pull as model_pull
 from mediaserver.models.sources import SOURCES, ModelSource
@@ -33,8 +34,8 @@ def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "mirror"
     folder.mkdir()
     for name, task, model, licence in (
-        (NAME, "detect", tiny_detector(), "Apache-2.0"),
-        (LICENSED, "pose", tiny_pose(), "AGPL-3.0"),
+        (NAME, Task.DETECT, tiny_detector(), "Apache-2.0"),
+        (LICENSED, Task.POSE, tiny_pose(), "AGPL-3.0"),
     ):
         path = folder / f"{name}.onnx"
         onnx.save(model, path)

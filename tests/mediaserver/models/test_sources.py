@@ -20,5 +20,5 @@ def test_every_source_is_complete(name: str) -> None:
 
 
 def test_a_licence_that_is_not_known_is_not_permissive() -> None:
-    assert ModelSource("detect", "https://example.org/a.onnx", 1, "0", "MIT").is_permissive
-    assert not ModelSource("detect", "https://example.org/a.onnx", 1, "0", "custom").is_permissive
+    assert ModelSource(Task.DETECT, "https://example.org/a.onnx", 1, "0", "MIT").is_permissive
+    assert not ModelSource(Task.DETECT, "https://example.org/a.onnx", 1, "0", "custom").is_permissive

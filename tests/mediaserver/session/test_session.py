@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from inference.engines.contract import HeadLayout, InFlight, ModelFailed, ModelInfo, Placement, Task
+from inference.engines.contract import Head, HeadLayout, InFlight, ModelFailed, ModelInfo, Placement, Task
 from inference.engines.embedded import EmbeddedEngine
 from inference.fair_threads import FairThreads
 from inference.pipeline import PipelineOptions
@@ -105,13 +105,13 @@ class Gate:
 
     async def ready(self) -> None: ...
 
-    async def infer(self, task: Task, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    async def infer(self, task: Task, images: NDArray[np.uint8]) -> Head:
         self.under_way += 1
         await self.opened.wait()
         self.under_way -= 1
         if self.broken:
             raise ModelFailed("it fell over")
-        return np.zeros((1, 1, 57), np.float32)
+        return (np.zeros((1, 1, 57), np.float32),)
 
     async def close(self) -> None: ...
 

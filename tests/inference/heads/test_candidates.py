@@ -2,21 +2,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from inference.nms import keep_best
+from inference.heads.candidates import suppress
 
 
 def keep(
-    boxes: list[tuple[float, float, float, float]],
-    scores: list[float],
-    classes: list[int] | None = None,
-    most: int = 100,
+    boxes: list[tuple[float, float, float, float]], scores: list[float], classes: list[int] | None = None
 ) -> list[int]:
-    kept: list[int] = keep_best(
+    kept: list[int] = suppress(
         np.array(boxes, np.float32).reshape(-1, 4),
         np.array(scores, np.float32),
         np.array(classes or [0] * len(boxes), np.intp),
-        max_iou=0.5,
-        most=most,
     ).tolist()
     return kept
 
@@ -25,12 +20,25 @@ def test_the_best_of_overlapping_boxes_stays() -> None:
     assert keep([(0, 0, 10, 10), (1, 0, 10, 10), (2, 0, 10, 10)], [0.6, 0.9, 0.7]) == [1]
 
 
+def test_of_equals_the_first_stays() -> None:
+    assert keep([(0, 0, 10, 10), (1, 0, 10, 10), (50, 0, 10, 10)], [0.8, 0.8, 0.8]) == [0, 2]
+
+
 def test_boxes_apart_stay_best_first() -> None:
     assert keep([(0, 0, 10, 10), (50, 0, 10, 10), (0, 50, 10, 10)], [0.5, 0.9, 0.7]) == [1, 2, 0]
 
 
+def test_a_score_of_zero_is_one_too() -> None:
+    assert keep([(0, 0, 10, 10)], [0.0]) == [0]
+
+
 def test_classes_do_not_compete() -> None:
     assert keep([(0, 0, 10, 10), (0, 0, 10, 10), (0, 0, 10, 10)], [0.9, 0.8, 0.7], [0, 1, 0]) == [0, 1]
+
+
+def test_classes_do_not_compete_outside_of_the_picture_either() -> None:
+    # As far apart as the greatest coordinate, by which OpenCV moves one class away from the other.
+    assert keep([(91, 91, 9, 9), (-10, -10, 9, 9)], [0.9, 0.8], [0, 1]) == [0, 1]
 
 
 def test_an_overlap_of_exactly_the_limit_stays() -> None:
@@ -44,13 +52,9 @@ def test_a_box_that_was_removed_removes_no_other() -> None:
 
 
 def test_stops_at_the_most_that_are_wanted() -> None:
-    boxes = [(20.0 * number, 0.0, 10.0, 10.0) for number in range(9)]
-    assert keep(boxes, [0.1 * number for number in range(1, 10)], most=3) == [8, 7, 6]
+    boxes = [(20.0 * number, 0.0, 10.0, 10.0) for number in range(120)]
+    assert keep(boxes, [0.005 * number for number in range(120)]) == list(range(119, 19, -1))
 
 
 def test_nothing_in_nothing_out() -> None:
     assert keep([], []) == []
-
-
-def test_boxes_without_area_do_not_compete() -> None:
-    assert keep([(5, 5, 0, 0), (5, 5, 0, 0)], [0.9, 0.8]) == [0, 1]

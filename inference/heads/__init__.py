@@ -1,0 +1,1 @@
+"""How the raw heads of networks are read: a file for each kind of thing that they find."""
