@@ -14,7 +14,7 @@ from pathlib import Path
 from rich.console import Console
 
 from inference.engines.contract import Task
-from inference.stages import Stage
+from inference.stages import STAGES, Stage
 from mediaserver.child_process import NotReady, stop, wait_until_ready
 from mediaserver.cli.output import standard_output
 from mediaserver.cli.replay import ReplayRequest, replay, summary_table
@@ -73,8 +73,11 @@ async def demo(clip: Path | None, *, engine: str, once: bool, console: Console) 
     """
     clip = clip or sample_clip()
     files = files_in_use(load())
-    wanted = {Stage.DETECT: True, Stage.POSE: Task.POSE in files, Stage.OCR: True}
-    stages = tuple(stage for stage, there in wanted.items() if there)
+    stages = tuple(
+        stage
+        for stage in (Stage.DETECT, Stage.POSE, Stage.OCR)
+        if all(network.task in files for network in STAGES[stage].networks)
+    )
     async with contextlib.AsyncExitStack() as stack:
         environment = {"MEDIASERVER_ENGINE": engine}
         if engine == "triton":

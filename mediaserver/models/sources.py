@@ -1,6 +1,6 @@
 """Models that `mediaserver models pull` fetches: each from those who made it.
 
-RTMO is not among them: it gives boxes and keypoints as two outputs, and `inference.heads` reads one.
+RTMO is not among them: no file of `inference.heads` reads its two outputs, boxes and keypoints.
 """
 
 from __future__ import annotations
