@@ -34,10 +34,12 @@ class PipelineOptions:
 
     detect: bool = True
     pose: bool = True
+    segment: bool = False
     ocr: bool = False
     flow: bool = False
     detect_threshold: float = 0.35
     pose_threshold: float = 0.35
+    segment_threshold: float = 0.35
     ocr_labels: frozenset[str] = frozenset()
     ocr_on_settle: bool = True
     ocr_min_interval_s: float = 1.0

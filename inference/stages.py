@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from inference.engines.contract import Head, HeadLayout, ModelInfo, Task
-from inference.heads import detections, poses
+from inference.heads import detections, poses, segments
 from inference.heads.candidates import Shape
 from inference.heads.found import Found
 from inference.types import FRAME_HEIGHT, FRAME_WIDTH
@@ -23,6 +23,7 @@ class Stage(StrEnum):
 
     DETECT = "detect"
     POSE = "pose"
+    SEGMENT = "segment"
     OCR = "ocr"
     FLOW = "flow"
 
@@ -101,6 +102,19 @@ STAGES: Mapping[Stage, StageEntry] = {
                 label=poses.PERSON,
                 files="*pose*.onnx",
                 preferred=("yolo11n_pose", "yolo11n-pose", "yolov8n-pose"),
+            ),
+        )
+    ),
+    Stage.SEGMENT: StageEntry(
+        networks=(
+            FrameNetwork(
+                task=Task.SEGMENT,
+                outputs=("head", "prototypes"),
+                identify=segments.identify,
+                decode=segments.decode,
+                results="segments",
+                files="*seg*.onnx",
+                preferred=("yolo11s-seg", "yolo11n-seg", "yolov8n-seg"),
             ),
         )
     ),

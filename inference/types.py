@@ -70,6 +70,18 @@ class Pose:
 
 
 @dataclass(frozen=True, slots=True)
+class Segment:
+    """One object with its outline: a closed polygon of 64 points at most, without the last one again; empty
+    where the model shows no outline. ``id`` as in `Detection`."""
+
+    id: int
+    label: str
+    score: float
+    box: Box
+    polygon: tuple[Point, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Text:
     """One line of text; ``quad`` is its four corners clockwise from the text's own top left."""
 
@@ -98,6 +110,7 @@ class PipelineResult:
 
     detections: tuple[Detection, ...] | None
     poses: tuple[Pose, ...] | None
+    segments: tuple[Segment, ...] | None
     texts: tuple[Text, ...] | None
     motion: Motion | None
     timing_ms: dict[str, float]

@@ -110,10 +110,12 @@ class PipelineConfig(Struct, omit_defaults=True):
 
     detect: bool | UnsetType = UNSET
     pose: bool | UnsetType = UNSET
+    segment: bool | UnsetType = UNSET
     ocr: bool | UnsetType = UNSET
     flow: bool | UnsetType = UNSET
     detect_threshold: Score | UnsetType = UNSET
     pose_threshold: Score | UnsetType = UNSET
+    segment_threshold: Score | UnsetType = UNSET
     ocr_labels: Annotated[list[Label], Meta(max_length=16)] | UnsetType = UNSET
     """OCR runs when one of these detector labels appears."""
     ocr_on_settle: bool | UnsetType = UNSET
@@ -213,8 +215,8 @@ class Model(Struct):
 
 
 class Welcome(Struct, tag="welcome", tag_field="type"):
-    """Answers ``hello``. ``models`` is keyed by ``detect``, ``pose``, ``ocr``, ``flow``: what is absent
-    cannot be switched on."""
+    """Answers ``hello``. ``models`` is keyed by ``detect``, ``pose``, ``segment``, ``ocr``, ``flow``: what
+    is absent cannot be switched on."""
 
     protocol: int
     session: str
@@ -265,6 +267,17 @@ class WirePose(Struct):
     keypoints: list[tuple[float, float, float]]
 
 
+class WireSegment(Struct):
+    """An object with its outline: a closed polygon of 64 points at most, x and y normalised to the frame;
+    empty where the model shows none. A result has the best 20."""
+
+    id: int
+    label: str
+    score: float
+    box: tuple[float, float, float, float]
+    polygon: list[tuple[float, float]]
+
+
 class WireText(Struct):
     """A line of text; ``quad`` is clockwise from its top left."""
 
@@ -285,7 +298,8 @@ class Result(Struct, tag="result", tag_field="type"):
     """What was found in one frame. A stage that did not run is null, not an empty list.
 
     ``timing_ms`` is milliseconds by stage: ``wait`` (arrival to inference start), ``prepare``, ``detect``,
-    ``pose``, ``flow``, ``total`` (arrival to result). ``dropped`` counts since the session began.
+    ``pose``, ``segment``, ``flow``, ``total`` (arrival to result). ``dropped`` counts since the session
+    began.
     """
 
     seq: int
@@ -296,6 +310,7 @@ class Result(Struct, tag="result", tag_field="type"):
     motion: WireMotion | None
     timing_ms: dict[str, float]
     dropped: dict[str, int]
+    segments: list[WireSegment] | None = None
 
 
 class OcrEvent(Struct, tag="ocr", tag_field="event"):

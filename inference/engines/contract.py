@@ -29,6 +29,7 @@ class Task(StrEnum):
 
     DETECT = "detect"
     POSE = "pose"
+    SEGMENT = "segment"
     OCR_DET = "ocr_det"
     OCR_REC = "ocr_rec"
 
@@ -43,8 +44,12 @@ class HeadLayout(StrEnum):
     """[4 + classes, N]: cx, cy, w, h in network pixels; class scores."""
     ULTRALYTICS_POSE = "ultralytics-pose"
     """[5 + 17 * 3, N]: cx, cy, w, h, score, then x, y, visibility of each keypoint."""
+    ULTRALYTICS_SEGMENT = "ultralytics-segment"
+    """[4 + classes + 32, N]: cx, cy, w, h in network pixels; class scores; coefficients of the mask. With
+    prototypes [32, height, width]."""
     END_TO_END = "end-to-end"
-    """[N, 6] or, for pose, [N, 6 + 17 * 3]: x1, y1, x2, y2, score, class; NMS already done."""
+    """[N, 6], for pose [N, 6 + 17 * 3], for segmentation [N, 6 + 32] and prototypes: x1, y1, x2, y2, score,
+    class; NMS already done."""
     CTC_BEST = "ctc-best"
     """OCR_REC, [steps, 2]: the best class of each step and its probability, all that greedy CTC needs; in
     place of the probabilities of 18 thousand characters, 3 MB a line."""

@@ -93,7 +93,8 @@ def _add_task(parser: argparse.ArgumentParser) -> None:
         "--task",
         choices=list(map(str, FRAME_NETWORKS)),
         default=str(Stage.DETECT),
-        help="what it finds: objects, or people with their joints; default: %(default)s",
+        help="what it finds: objects, people with their joints, or objects with their outlines; "
+        "default: %(default)s",
     )
 
 

@@ -147,7 +147,7 @@ class Summary:
         self.last_result_at = now
         self.results += 1
         self.dropped = result.dropped
-        self.labels.update(item.label for item in result.detections or ())
+        self.labels.update(item.label for item in result.detections or result.segments or ())
         if result.frame.capture_time_ms is not None:
             self.ages_ms.append(time.time() * 1000.0 - result.frame.capture_time_ms)
 

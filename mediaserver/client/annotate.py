@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mediaserver.errors import OutputError, writing
-from signaling.messages import Result, WireDetection, WirePose, WireText
+from signaling.messages import Result, WireDetection, WirePose, WireSegment, WireText
 
 _SKELETON = (
     *((15, 13), (13, 11), (16, 14), (14, 12), (11, 12), (5, 11), (6, 12), (5, 6), (5, 7), (6, 8)),
@@ -24,18 +24,39 @@ _SKELETON = (
 
 _MIN_KEYPOINT_SCORE = 0.3
 _TEXTS_HELD_S = 2.0
+_FILLING = 0.35
+"""How much of an outlined thing is its colour."""
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _TEXT_COLOUR = (255, 220, 60)
 
 
 def draw(picture: NDArray[np.uint8], result: Result, texts: Sequence[WireText]) -> None:
-    """Draws boxes, ids, skeletons and ``texts`` into ``picture``, uint8 [height, width, 3] RGB, in place."""
+    """Draws outlines, boxes, ids, skeletons and ``texts`` into ``picture``, uint8 [height, width, 3] RGB, in
+    place."""
+    boxed = {detection.id for detection in result.detections or ()}
+    for segment in result.segments or ():
+        _draw_segment(picture, segment, labelled=segment.id not in boxed)
     for detection in result.detections or ():
         _draw_detection(picture, detection)
     for pose in result.poses or ():
         _draw_pose(picture, pose)
     for text in texts:
         _draw_text(picture, text)
+
+
+def _draw_segment(picture: NDArray[np.uint8], item: WireSegment, *, labelled: bool) -> None:
+    """Its outline, or its box where it has none; ``labelled`` where no detection says what it is."""
+    height, width = picture.shape[:2]
+    colour = _colour(item.id)
+    x, y, w, h = item.box
+    outline = item.polygon or [(x, y), (x + w, y), (x + w, y + h), (x, y + h)]
+    corners = [np.array([_pixel((x * width, y * height)) for x, y in outline], np.int32)]
+    filled = cv2.fillPoly(picture.copy(), corners, colour, cv2.LINE_AA)
+    cv2.addWeighted(filled, _FILLING, picture, 1 - _FILLING, 0, dst=picture)
+    cv2.polylines(picture, corners, True, colour, 2, cv2.LINE_AA)
+    if labelled:
+        corner = _pixel((x * width, y * height))
+        _draw_label(picture, f"{item.label} {item.id}  {item.score:.0%}", corner, colour)
 
 
 def _draw_detection(picture: NDArray[np.uint8], item: WireDetection) -> None:

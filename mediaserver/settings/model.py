@@ -57,6 +57,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         str | None,
         Meta(description="Pose model by name in these folders, or its path. Without it: the best known."),
     ] = None
+    segment_model: Annotated[
+        str | None,
+        Meta(
+            description="Segmentation model by name in these folders, or its path. Without it: the best "
+            "known."
+        ),
+    ] = None
     model_mirror: Annotated[
         ModelMirror | None,
         Meta(description="Where `mediaserver models pull` fetches from, in place of the official sources."),
@@ -110,6 +117,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ] = 30.0
     detect: Annotated[bool, Meta(description="Detection is on unless the client says otherwise.")] = True
     pose: Annotated[bool, Meta(description="Pose is on unless the client says otherwise.")] = True
+    segment: Annotated[bool, Meta(description="Segmentation is on unless the client says otherwise.")] = False
     ocr: Annotated[bool, Meta(description="OCR is on unless the client says otherwise.")] = False
     flow: Annotated[bool, Meta(description="Optical flow is on unless the client says otherwise.")] = False
     rate_hints: Annotated[

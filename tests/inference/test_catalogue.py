@@ -68,6 +68,14 @@ def test_the_only_pose_model_is_taken_and_never_for_a_detector(tmp_path: Path) -
         find_models(folder_with(tmp_path, "a_pose.onnx"))
 
 
+def test_a_segmentation_model_is_taken_and_never_for_a_detector(tmp_path: Path) -> None:
+    found = find_models(folder_with(tmp_path, "forklifts.onnx", "forklifts_seg.onnx", "yolo11n-seg.onnx"))
+    assert found[Task.DETECT] == tmp_path / "forklifts.onnx"
+    assert found[Task.SEGMENT] == tmp_path / "yolo11n-seg.onnx"
+    named = {Stage.SEGMENT: "forklifts_seg"}
+    assert find_models(tmp_path, named=named)[Task.SEGMENT] == tmp_path / "forklifts_seg.onnx"
+
+
 @pytest.mark.parametrize("wanted", ["mine", "mine.onnx"])
 def test_a_model_can_be_named(tmp_path: Path, wanted: str) -> None:
     folder_with(tmp_path, "yolo_coco_n.onnx", "mine.onnx")
@@ -159,6 +167,15 @@ def test_ultralytics_wants_centred_rgb_from_0_to_1() -> None:
     assert spec.scale == pytest.approx((1 / 255,) * 3)
 
 
+def test_segmentation_models_have_prototypes_beside_their_head() -> None:
+    metadata = {"task": "segment", "names": "{0: 'cat', 1: 'dog'}"}
+    network = NetworkFacts(ANY_SIZE, [(1, 38, 1680), (1, 32, 64, 80)], metadata)
+    info, spec = describe(Task.SEGMENT, MODEL, network)
+    assert (info.layout, info.labels) == (HeadLayout.ULTRALYTICS_SEGMENT, ("cat", "dog"))
+    assert spec is not None
+    assert info.placement == spec.placement == Placement(320, 256, 1.0, 0.0, 8.0)
+
+
 def test_pose_models_need_no_labels() -> None:
     info, _ = describe(Task.POSE, MODEL, facts(("batch", 56, "anchors"), {"task": "pose"}))
     assert info.layout is HeadLayout.ULTRALYTICS_POSE
@@ -212,6 +229,7 @@ def test_names_that_are_not_plain_data_are_refused(names: str) -> None:
         (Task.DETECT, facts((1, 1000)), r"output \[1, 1000\] is no head"),
         (Task.DETECT, facts((1, 116, 8400), {"task": "segment"}), "the task 'segment' cannot detect"),
         (Task.DETECT, facts((1, 56, 1680), {"task": "pose"}), "the task 'pose' cannot detect"),
+        (Task.SEGMENT, facts((1, 38, 8400), {"task": "segment"}), "are no segmentation head"),
         (Task.POSE, facts((1, 84, 8400), {"task": "detect"}), "the task 'detect' cannot pose"),
         (Task.DETECT, facts((4, 6, 8400), TWO_NAMES, (4, 3, 640, 640)), "batch is fixed to 4"),
         (Task.OCR_REC, facts(("n", "steps", 5)), "no dictionary in its metadata"),

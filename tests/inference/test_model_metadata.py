@@ -25,7 +25,7 @@ def test_it_is_ascii_as_triton_wants_its_configuration() -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"task": "segment"}, "'segment' is not a valid Task"),
+        ({"task": "dance"}, "'dance' is not a valid Task"),
         ({"layout": "yolo9000"}, "not a valid HeadLayout"),
         ({"layout": "ctc-best"}, "has no ctc-best head"),
         ({"layout": None}, "has a layout and a placement"),

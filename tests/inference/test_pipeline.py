@@ -52,6 +52,40 @@ async def test_everything_comes_back_in_coordinates_of_the_frame_that_was_sent(
     assert green.keypoints[0] == pytest.approx(nose, abs=0.01)
 
 
+@pytest.mark.parametrize("size", [(640, 480), (480, 640), (1000, 300)])
+async def test_outlines_come_back_in_coordinates_of_the_frame_that_was_sent(
+    engine: EmbeddedEngine, executor: Executor, size: tuple[int, int]
+) -> None:
+    options = PipelineOptions(detect=False, pose=False, segment=True)
+    result = await Pipeline(engine, options, executor).infer(frame_of(picture(0.3, size)), ignore)
+
+    assert (result.detections, result.poses) == (None, None)
+    assert result.segments is not None
+    outlines = {item.label: item for item in result.segments}
+    canvas = Letterbox.fit(*size)
+    pixels = 2.5 / min(canvas.width, canvas.height)
+    for label, colour in (("red", "red"), ("person", "green")):
+        x, y, width, height = truth(0.3)[colour]
+        assert outlines[label].box == pytest.approx((x, y, width, height), abs=pixels)
+        across, down = zip(*outlines[label].polygon, strict=True)
+        assert (min(across), min(down)) == pytest.approx((x, y), abs=pixels)
+        assert (max(across), max(down)) == pytest.approx((x + width, y + height), abs=pixels)
+
+
+async def test_a_thing_has_one_id_in_all_stages_that_find_it(
+    engine: EmbeddedEngine, executor: Executor
+) -> None:
+    pipeline = Pipeline(engine, PipelineOptions(segment=True), executor)
+    for number in range(3):
+        result = await pipeline.infer(frame_of(picture(number / 10), number / 10), ignore)
+        assert result.detections is not None
+        assert result.poses is not None
+        assert result.segments is not None
+        ids = {item.label: item.id for item in result.segments}
+        assert ids == {"red": result.detections[0].id, "person": result.poses[0].id}
+    assert result.timing_ms.keys() == {"detect", "pose", "segment"}
+
+
 async def test_ids_stay_while_objects_move_and_are_never_shared(
     engine: EmbeddedEngine, executor: Executor
 ) -> None:
@@ -90,7 +124,8 @@ async def test_a_stage_that_is_off_gives_none_and_one_that_finds_nothing_gives_a
 
     result = await pipeline.infer(nothing, ignore)
 
-    assert (result.detections, result.poses, result.texts, result.motion) == ((), None, None, None)
+    assert (result.detections, result.poses, result.segments) == ((), None, None)
+    assert (result.texts, result.motion) == (None, None)
     assert set(result.timing_ms) == {"detect"}
     assert result.failures == {}
 

@@ -132,3 +132,13 @@ async def test_walkers_keep_their_ids(models_dir: Path, media_dir: Path) -> None
     assert sum(map(len, seen)) > 5 * len(seen)
     # 18 when written; 31 without prediction, 60 with a minimum overlap of 0.3 besides.
     assert len(set().union(*seen)) <= 22
+
+
+def test_an_outline_has_the_id_of_what_it_overlaps_in_any_stage_before_it() -> None:
+    poses, outlines = (
+        people(RIGHT),
+        (array(moved(LEFT, 0.02), moved(RIGHT, 0.02), LEFT), ["dog", "person", "cat"]),
+    )
+    (dog,), (person,), ids = Tracker().update(0.0, (array(LEFT), ["dog"]), poses, outlines)
+    assert ids[:2] == [dog, person]
+    assert ids[2] not in (dog, person), "a cat is no dog"

@@ -20,6 +20,7 @@ from signaling.messages import (
     WireDetection,
     WireMotion,
     WirePose,
+    WireSegment,
     WireText,
     decode_client,
     decode_server,
@@ -98,6 +99,15 @@ def test_the_result_message_is_the_published_one() -> None:
         "motion": {"dx": 0.01, "dy": 0.0, "magnitude": 0.02},
         "timing_ms": {"wait": 1.2, "prepare": 0.6, "detect": 11.0, "pose": 12.1, "total": 13.4},
         "dropped": {"sink": 41, "stale": 0},
+        "segments": [
+            {
+                "id": 3,
+                "label": "person",
+                "score": 0.87,
+                "box": [0.1, 0.2, 0.3, 0.5],
+                "polygon": [[0.1, 0.2], [0.4, 0.2], [0.25, 0.7]],
+            }
+        ],
     }
     result = Result(
         seq=12,
@@ -108,6 +118,9 @@ def test_the_result_message_is_the_published_one() -> None:
         motion=WireMotion(0.01, 0.0, 0.02),
         timing_ms={"wait": 1.2, "prepare": 0.6, "detect": 11.0, "pose": 12.1, "total": 13.4},
         dropped={"sink": 41, "stale": 0},
+        segments=[
+            WireSegment(3, "person", 0.87, (0.1, 0.2, 0.3, 0.5), [(0.1, 0.2), (0.4, 0.2), (0.25, 0.7)])
+        ],
     )
     assert json.loads(encode(result)) == published
     assert decode_server(json.dumps(published)) == result
@@ -135,4 +148,4 @@ def test_an_event_that_is_not_known_is_refused(text: str) -> None:
 def test_stages_that_did_not_run_are_null_on_the_wire() -> None:
     bare = Result(1, FrameInfo(None, 0.0, None, 320, 240), None, None, None, None, {}, {})
     sent = json.loads(encode(bare))
-    assert [sent[name] for name in ("detections", "poses", "texts", "motion")] == [None] * 4
+    assert [sent[name] for name in ("detections", "poses", "segments", "texts", "motion")] == [None] * 5

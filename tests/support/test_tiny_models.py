@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import onnx
 import pytest
@@ -9,11 +10,21 @@ import pytest
 from inference.catalogue import find_models
 from inference.engines.contract import Head, HeadLayout, ModelInfo, Task
 from inference.engines.embedded import EmbeddedEngine
-from inference.heads import detections, poses
+from inference.heads import detections, poses, segments
 from inference.types import FRAME_HEIGHT, FRAME_WIDTH, Image
 from tests.support.clips import truth, write_clip
 from tests.support.frames import frames
-from tests.support.tiny_models import DETECTOR, KEYPOINTS, LABELS, POSE_MODEL, tiny_detector, tiny_pose
+from tests.support.tiny_models import (
+    DETECTOR,
+    KEYPOINTS,
+    LABELS,
+    POSE_MODEL,
+    SEGMENT_LABELS,
+    SEGMENT_MODEL,
+    tiny_detector,
+    tiny_pose,
+    tiny_segmentation,
+)
 
 RED, GREEN, BLUE = (220, 30, 30), (30, 220, 30), (30, 30, 220)
 BATCHES = pytest.mark.parametrize("batch", [None, 1], ids=["any batch", "batch 1"])
@@ -76,10 +87,33 @@ async def test_the_pose_model_places_keypoints_in_every_layout(
     assert len(none.boxes) == 0
 
 
+@BATCHES
+@pytest.mark.parametrize("layout", [HeadLayout.ULTRALYTICS_SEGMENT, HeadLayout.END_TO_END], ids=str)
+async def test_the_segmentation_model_outlines_each_colour_in_every_layout(
+    tmp_path: Path, layout: HeadLayout, batch: int | None
+) -> None:
+    onnx.save(tiny_segmentation(layout, batch), tmp_path / "seg.onnx")
+    picture = canvas(blue=(200, 150, 80, 40))
+    cv2.circle(picture, (80, 100), 30, GREEN, -1)
+
+    info, heads = await run(tmp_path / "seg.onnx", Task.SEGMENT, [picture, canvas()])
+
+    assert (info.layout, info.labels) == (layout, SEGMENT_LABELS)
+    found, none = (segments.decode(head, info, 0.5) for head in heads)
+    outlines = {info.labels[cls]: outline for cls, outline in zip(found.classes, found.polygons, strict=True)}
+    assert outlines.keys() == {"blue", "person"}
+    assert outlines["blue"].min(axis=0).tolist() == pytest.approx([200, 150], abs=1)
+    assert outlines["blue"].max(axis=0).tolist() == pytest.approx([280, 190], abs=1)
+    assert np.abs(np.hypot(*(outlines["person"] - (80.5, 100.5)).T) - 30).max() < 2
+    assert len(outlines["person"]) > 8
+    assert len(none.boxes) == 0
+
+
 def test_the_catalogue_finds_them(tiny_models: Path) -> None:
     found = find_models(tiny_models)
     assert found[Task.DETECT].stem == DETECTOR
     assert found[Task.POSE].stem == POSE_MODEL
+    assert found[Task.SEGMENT].stem == SEGMENT_MODEL
 
 
 def test_a_clip_shows_what_its_truth_says(tmp_path: Path) -> None:

@@ -1,11 +1,11 @@
 """Small real networks, so that everything runs without any downloaded weights.
 
 They find blobs of saturated colour and give each a box that is exact to the pixel: the detector finds
-``red`` and ``blue``, the pose model takes a green blob for a person. The picture is cut into cells of
-16 × 16 pixels; a cell's score says how much of it has the colour, and its box spans all of that colour in
-a window of 11 × 11 cells around it. So every cell of a blob of up to 80 pixels gives the same box, as the
-neighbours in a trained network do, and non-maximum suppression has real work. Blobs of one colour that
-are closer together than that are taken for one.
+``red`` and ``blue``, the pose model takes a green blob for a person, the segmentation model outlines all
+three. The picture is cut into cells of 16 × 16 pixels; a cell's score says how much of it has the colour, and
+its box spans all of that colour in a window of 11 × 11 cells around it. So every cell of a blob of up to 80
+pixels gives the same box, as the neighbours in a trained network do, and non-maximum suppression has real
+work. Blobs of one colour that are closer together than that are taken for one.
 
 The heads come in each layout of `inference.engines.contract.HeadLayout`.
 """
@@ -20,10 +20,12 @@ from onnx import ModelProto, numpy_helper, parser
 from onnx.helper import set_model_props
 
 from inference.engines.contract import HeadLayout
+from inference.heads.segments import PROTOTYPES
 
 WIDTH, HEIGHT = 320, 256
 LABELS = ("red", "blue")
-DETECTOR, POSE_MODEL = "colour_blobs", "colour_blobs_pose"
+SEGMENT_LABELS = ("red", "blue", "person")
+DETECTOR, POSE_MODEL, SEGMENT_MODEL = "colour_blobs", "colour_blobs_pose", "colour_blobs_seg"
 
 KEYPOINTS = np.array(
     [
@@ -122,6 +124,25 @@ _END_TO_END_POSE = (
 """
 )
 
+# Prototypes are the masks of the colours, above zero where there is more than half of it; a cell's
+# coefficients choose the mask of its colour.
+_MASKS = """
+    small_masks = AveragePool<kernel_shape = [4, 4], strides = [4, 4]>(mask)
+    signed_masks = Sub(small_masks, half)
+    prototypes = Pad(signed_masks, other_prototypes)
+    coefficients = Pad(chosen, other_coefficients)
+"""
+_ULTRALYTICS_SEGMENT = "head = Concat<axis = 1>(cx, cy, w, h, scores, coefficients)"
+_END_TO_END_SEGMENT = (
+    _BEST_CELLS
+    + """
+    coefficient_cells = Expand(cell_row, coefficient_rows)
+    best_coefficients = GatherElements<axis = 2>(coefficients, coefficient_cells)
+    columns = Concat<axis = 1>(best_corners, score_row, class_row, best_coefficients)
+    head = Transpose<perm = [0, 2, 1]>(columns)
+"""
+)
+
 # Only the middle one of the three scales ever has an object.
 _YOLOX = """
     w1 = Max(w, one)
@@ -167,21 +188,42 @@ def tiny_pose(layout: HeadLayout = HeadLayout.ULTRALYTICS_POSE, batch: int | Non
     return model
 
 
+def tiny_segmentation(
+    layout: HeadLayout = HeadLayout.ULTRALYTICS_SEGMENT, batch: int | None = None
+) -> ModelProto:
+    """Outlines red, blue and green, which it calls a person."""
+    nodes, rows, columns = {
+        HeadLayout.ULTRALYTICS_SEGMENT: (_ULTRALYTICS_SEGMENT, 4 + 3 + PROTOTYPES, _CELLS),
+        HeadLayout.END_TO_END: (_END_TO_END_SEGMENT, 3, 6 + PROTOTYPES),
+    }[layout]
+    colours = ("red", "blue", "green")
+    model = _network(_BACKBONE + _MASKS + nodes, (batch, rows, columns), colours, bgr=False, masks=True)
+    set_model_props(model, {"task": "segment", "names": str(dict(enumerate(SEGMENT_LABELS)))})
+    return model
+
+
 def write_tiny_models(directory: Path) -> Path:
-    """Writes one detector and one pose model, which `inference.catalogue` finds; returns ``directory``."""
+    """Writes a model of each kind, which `inference.catalogue` finds; returns ``directory``."""
     onnx.save(tiny_detector(), directory / f"{DETECTOR}.onnx")
     onnx.save(tiny_pose(), directory / f"{POSE_MODEL}.onnx")
+    onnx.save(tiny_segmentation(), directory / f"{SEGMENT_MODEL}.onnx")
     return directory
 
 
 def _network(
-    nodes: str, output: tuple[int | None, int, int], colours: tuple[str, ...], *, bgr: bool
+    nodes: str,
+    output: tuple[int | None, int, int],
+    colours: tuple[str, ...],
+    *,
+    bgr: bool,
+    masks: bool = False,
 ) -> ModelProto:
     batch = "N" if output[0] is None else str(output[0])
+    prototypes = f", float[{batch}, {PROTOTYPES}, {HEIGHT // 4}, {WIDTH // 4}] prototypes" if masks else ""
     model = parser.parse_model(
         f"""<ir_version: 9, opset_import: ["" : 18]>
         colour_blobs (float[{batch}, 3, {HEIGHT}, {WIDTH}] images)
-            => (float[{batch}, {output[1]}, {output[2]}] head) {{ {nodes} }}"""
+            => (float[{batch}, {output[1]}, {output[2]}] head{prototypes}) {{ {nodes} }}"""
     )
     for name, value in _constants(colours, bgr=bgr).items():
         if f"{name})" in nodes or f"{name}," in nodes:
@@ -221,6 +263,9 @@ def _constants(colours: tuple[str, ...], *, bgr: bool) -> dict[str, np.ndarray]:
         "shape_keypoints": [0, 3 * len(KEYPOINTS), _CELLS],
         "one_cell": [1],
         "four_rows": [1, 4, 1],
+        "coefficient_rows": [1, PROTOTYPES, 1],
+        "other_prototypes": [0, 0, 0, 0, 0, PROTOTYPES - count, 0, 0],
+        "other_coefficients": [0, 0, 0, 0, PROTOTYPES - count, 0],
         "keypoint_rows": [1, 3 * len(KEYPOINTS), 1],
         "other_scales": [0, _CELLS * 4, 0, 0, _CELLS // 4, 0],
     }

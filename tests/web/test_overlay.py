@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import statistics
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from inference.catalogue import find_models
+from inference.engines.contract import Task
+from inference.engines.embedded import EmbeddedEngine
 from tests.web.browser import Page
 from tests.web.server import RedThingDetector, loading, serving
 
@@ -105,3 +109,43 @@ async def test_in_sync_mode_boxes_sit_on_their_picture(page: Page) -> None:
     error = statistics.mean(measured["drawn"])
     print(f"mean error of the centre, frame widths: {error:.4f}")
     assert error <= 0.015
+
+
+# How much of the overlay is filled, and how much is line, once the red thing is outlined.
+_OUTLINED = """async ([url]) => {
+  const { InferenceClient } = await import("/engine/client.js");
+  const { Overlay } = await import("/engine/overlay.js");
+  document.body.replaceChildren();
+  const stream = await navigator.mediaDevices.getUserMedia({ video: { width: 320, height: 240 } });
+  const video = Object.assign(document.createElement("video"), { muted: true, srcObject: stream });
+  const canvas = document.createElement("canvas");
+  for (const element of [video, canvas]) {
+    Object.assign(element.style, { position: "fixed", inset: "0", width: "320px", height: "240px" });
+    document.body.append(element);
+  }
+  await video.play();
+  const overlay = new Overlay(video, canvas);
+  overlay.view = { mirror: false, sync: false, labels: false };
+  const pipeline = { detect: false, pose: false, segment: true };
+  const client = new InferenceClient({ url, track: stream.getVideoTracks()[0], pipeline });
+  client.addEventListener("result", ({ detail }) => overlay.observe(detail));
+  client.start();
+  while (overlay.objects === 0) await new Promise(requestAnimationFrame);
+  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  client.close();
+  overlay.close();
+  stream.getTracks().forEach((track) => track.stop());
+  const alphas = data.filter((_, i) => i % 4 === 3);
+  const share = (wanted) => alphas.reduce((sum, alpha) => sum + wanted(alpha), 0) / alphas.length;
+  return { filled: share((alpha) => alpha > 40 && alpha < 120), line: share((alpha) => alpha > 200) };
+}"""
+
+
+async def test_an_outline_is_filled_so_that_the_picture_shows_through(page: Page, tiny_models: Path) -> None:
+    engine = await EmbeddedEngine.open({Task.SEGMENT: find_models(tiny_models)[Task.SEGMENT]})
+    async with serving(loading(engine)) as address:
+        await page.goto(address + "examples/minimal.html")
+        drawn = await page.evaluate(_OUTLINED, [address.replace("http", "ws") + "ws/inference"])
+    thing = 60 * 80 / (320 * 240)
+    assert thing / 2 < drawn["filled"] < thing
+    assert 0 < drawn["line"] < thing / 2

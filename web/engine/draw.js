@@ -11,6 +11,10 @@ import { boxToCanvas, toCanvas } from "./placement.js";
 
 const FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif";
 const KEYPOINT_SCORE = 0.3;
+/** How much of an outlined thing is its colour. */
+const FILLING = 0.3;
+/** @type {import("../shared/wire.js").Point[]} */
+const WHOLE_BOX = [[0, 0], [1, 0], [1, 1], [0, 1]];
 /** Seconds that an arrow looks ahead. */
 const ARROW_S = 0.4;
 const MIN_ARROW_PX = 6;
@@ -49,6 +53,27 @@ export function drawBox({ context, placement, scale }, box, colour, label) {
 
 /**
  * @param {Target} target
+ * @param {number[]} box
+ * @param {import("../shared/wire.js").Point[]} polygon In 0..1 of the box; where it is empty the box is drawn.
+ * @param {string} colour
+ * @param {string | null} label
+ */
+export function drawSegment({ context, placement, scale }, box, polygon, colour, label) {
+  const [left, top, width, height] = box;
+  const shape = polygon.length > 0 ? polygon : WHOLE_BOX;
+  trace(context, shape.map(([x, y]) => toCanvas(placement, left + x * width, top + y * height)));
+  const opacity = context.globalAlpha;
+  context.globalAlpha = opacity * FILLING;
+  context.fillStyle = colour;
+  context.fill();
+  context.globalAlpha = opacity;
+  outline(context, colour, 2 * scale);
+  const [x, y] = boxToCanvas(placement, box);
+  if (label !== null) drawLabel(context, scale, x - scale, y, colour, label);
+}
+
+/**
+ * @param {Target} target
  * @param {number[]} coordinates x, y of each keypoint, flat
  * @param {number[]} scores
  */
@@ -82,9 +107,7 @@ export function drawSkeleton({ context, placement, scale }, coordinates, scores)
  */
 export function drawText({ context, placement, scale }, { text, quad }) {
   const corners = quad.map(([x, y]) => toCanvas(placement, x, y));
-  context.beginPath();
-  corners.forEach(([x, y], i) => (i === 0 ? context.moveTo(x, y) : context.lineTo(x, y)));
-  context.closePath();
+  trace(context, corners);
   context.fillStyle = "rgb(250 204 21 / 18%)";
   context.fill();
   outline(context, "#facc15", 2 * scale);
@@ -116,6 +139,16 @@ export function drawArrow({ context, placement, scale }, [x, y], dx, dy, colour)
     context.lineTo(toX + 8 * scale * Math.cos(angle + turn), toY + 8 * scale * Math.sin(angle + turn));
   }
   outline(context, colour, 2.5 * scale);
+}
+
+/**
+ * @param {CanvasRenderingContext2D} context
+ * @param {import("../shared/wire.js").Point[]} corners Canvas pixels.
+ */
+function trace(context, corners) {
+  context.beginPath();
+  corners.forEach(([x, y], i) => (i === 0 ? context.moveTo(x, y) : context.lineTo(x, y)));
+  context.closePath();
 }
 
 /**

@@ -5,7 +5,7 @@
  */
 
 import { CaptureClock, unixTime } from "./capture_clock.js";
-import { colourOf, drawArrow, drawBox, drawSkeleton, drawText } from "./draw.js";
+import { colourOf, drawArrow, drawBox, drawSegment, drawSkeleton, drawText } from "./draw.js";
 import { FrameDelay } from "./frame_delay.js";
 import { place } from "./placement.js";
 import { Scene } from "./scene.js";
@@ -29,7 +29,7 @@ export class Overlay {
 
   /** Draws so far. */
   drawn = 0;
-  /** Boxes and skeletons in the last draw. */
+  /** Boxes, skeletons and outlines in the last draw. */
   objects = 0;
   /** @type {number | null} `performance.now()` of the first draw with something found in it. */
   firstDrawnAt = null;
@@ -99,7 +99,7 @@ export class Overlay {
     const content = this.#scene.at(frame?.time ?? this.#clock.shown());
     this.#drawContent(content, placement);
     this.drawn += 1;
-    this.objects = content.detections.length + content.poses.length;
+    this.objects = content.detections.length + content.poses.length + content.segments.length;
     if (this.objects > 0) this.firstDrawnAt ??= performance.now();
   }
 
@@ -116,11 +116,16 @@ export class Overlay {
   #drawContent(content, placement) {
     const context = this.#context;
     const target = { context, placement, scale: devicePixelRatio };
+    const boxed = new Set(content.detections.map(({ id }) => id)); // these have their label already
+    for (const { id, values, opacity, data } of content.segments) {
+      context.globalAlpha = opacity;
+      const labelled = this.#view.labels && !boxed.has(id);
+      drawSegment(target, values, data.outline, colourOf(id), labelled ? caption(id, data) : null);
+    }
     for (const { id, values, opacity, data } of content.detections) {
       context.globalAlpha = opacity;
       const [x, y, width, height] = values;
-      const label = `${data.label} ${id} · ${Math.round(data.score * 100)}%`;
-      drawBox(target, values, colourOf(id), this.#view.labels ? label : null);
+      drawBox(target, values, colourOf(id), this.#view.labels ? caption(id, data) : null);
       if (data.velocity !== null) {
         drawArrow(target, [x + width / 2, y + height / 2], ...data.velocity, colourOf(id));
       }
@@ -138,4 +143,9 @@ export class Overlay {
     context.globalAlpha = 1;
     if (content.motion !== null) drawArrow(target, [0.5, 0.5], content.motion.dx, content.motion.dy, "#e879f9");
   }
+}
+
+/** @param {number} id @param {{label: string, score: number}} thing */
+function caption(id, { label, score }) {
+  return `${label} ${id} · ${Math.round(score * 100)}%`;
 }

@@ -14,6 +14,8 @@ const TEXT_MS = 1500;
  * @typedef {import("../shared/wire.js").Text} Text
  * @typedef {{label: string, score: number, velocity: import("../shared/wire.js").Point | null}} DetectionData
  * @typedef {{score: number, scores: number[]}} PoseData
+ * @typedef {{label: string, score: number, outline: import("../shared/wire.js").Point[]}} SegmentData
+ *   `outline` is in 0..1 of the box, and so goes where the box goes between results.
  */
 
 export class Scene {
@@ -21,6 +23,8 @@ export class Scene {
   #detections = new Tracks();
   /** @type {Tracks<PoseData>} `values`: the box, then x, y of the keypoints. */
   #poses = new Tracks();
+  /** @type {Tracks<SegmentData>} `values`: the box. */
+  #segments = new Tracks();
   /** @type {Text[]} */
   #texts = [];
   #textTime = -Infinity;
@@ -32,6 +36,7 @@ export class Scene {
   observe(result, time) {
     this.#detections.observe(time, (result.detections ?? []).map(detectionItem));
     this.#poses.observe(time, (result.poses ?? []).map(poseItem));
+    this.#segments.observe(time, (result.segments ?? []).map(segmentItem));
     this.#motion = result.motion;
     this.#motionTime = time;
   }
@@ -52,6 +57,7 @@ export class Scene {
     return {
       detections: this.#detections.at(time),
       poses: this.#poses.at(time),
+      segments: this.#segments.at(time),
       texts: this.#texts,
       textOpacity: Math.min(1, Math.max(0, 1 - (textAge - TEXT_MS) / FADE_MS)),
       motion: Math.abs(time - this.#motionTime) < HORIZON_MS ? this.#motion : null,
@@ -77,4 +83,12 @@ function poseItem({ id, box, keypoints, score }) {
     values: [...box, ...keypoints.flatMap(([x, y]) => [x, y])],
     data: { score, scores: keypoints.map(([, , keypointScore]) => keypointScore) },
   };
+}
+
+/** @param {import("../shared/wire.js").Segment} segment */
+function segmentItem({ id, box, polygon, label, score }) {
+  const [left, top, width, height] = box;
+  /** @type {import("../shared/wire.js").Point[]} */
+  const outline = polygon.map(([x, y]) => [(x - left) / (width || 1), (y - top) / (height || 1)]);
+  return { id, values: box, data: { label, score, outline } };
 }

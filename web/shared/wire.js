@@ -34,10 +34,12 @@ export const EndReason = Object.freeze({
  * @typedef {object} PipelineConfig What to run; what is left out keeps its value.
  * @property {boolean} [detect]
  * @property {boolean} [pose]
+ * @property {boolean} [segment]
  * @property {boolean} [ocr]
  * @property {boolean} [flow]
  * @property {number} [detect_threshold] 0..1
  * @property {number} [pose_threshold] 0..1
+ * @property {number} [segment_threshold] 0..1
  * @property {string[]} [ocr_labels] OCR runs when one of these detector labels appears.
  * @property {boolean} [ocr_on_settle] OCR runs when motion in the picture settles.
  * @property {number} [ocr_min_interval_s]
@@ -53,6 +55,8 @@ export const EndReason = Object.freeze({
  *   `velocity` is in frame widths and heights per second.
  * @typedef {{id: number, score: number, box: Box, keypoints: [number, number, number][]}} Pose
  *   17 COCO keypoints as x, y, score.
+ * @typedef {{id: number, label: string, score: number, box: Box, polygon: Point[]}} Segment
+ *   `polygon` is the outline, 64 points at most; empty where there is none.
  * @typedef {{text: string, score: number, quad: [Point, Point, Point, Point]}} Text
  *   `quad` is clockwise from the text's own top left.
  * @typedef {{dx: number, dy: number, magnitude: number}} Motion Frame widths and heights per second.
@@ -86,7 +90,8 @@ export const EndReason = Object.freeze({
  * @property {boolean} resumed
  * @property {RTCIceServer[]} ice_servers
  * @property {Limits} limits
- * @property {Record<string, Model>} models Keyed by detect, pose, ocr, flow; what is absent cannot be switched on.
+ * @property {Record<string, Model>} models Keyed by detect, pose, segment, ocr, flow; what is absent cannot be
+ *   switched on.
  *
  * @typedef {object} Result A stage that did not run is null, not an empty list.
  * @property {"result"} type
@@ -94,6 +99,7 @@ export const EndReason = Object.freeze({
  * @property {FrameInfo} frame
  * @property {Detection[] | null} detections
  * @property {Pose[] | null} poses
+ * @property {Segment[] | null} [segments] Absent from an older server.
  * @property {Text[] | null} texts
  * @property {Motion | null} motion
  * @property {Record<string, number>} timing_ms

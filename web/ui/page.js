@@ -197,7 +197,8 @@ class Page {
     const offered = this.#models.filter((input) => !input.disabled);
     const switches = Object.fromEntries(offered.map((input) => [input.dataset.model, input.checked]));
     const threshold = Number(this.#threshold.value) / 100;
-    return { ...switches, ocr_on_settle: true, detect_threshold: threshold, pose_threshold: threshold };
+    const scored = ["detect", "pose", "segment"].map((model) => [`${model}_threshold`, threshold]);
+    return { ...switches, ...Object.fromEntries(scored), ocr_on_settle: true };
   }
 
   /** @returns {import("../shared/bridge.js").View} */

@@ -27,7 +27,7 @@ from inference.types import FRAME_HEIGHT, FRAME_WIDTH, Floats
 from tests.support import clips
 from tests.support.frames import canvas_of, frames
 from tests.support.slow_engine import SlowEngine
-from tests.support.tiny_models import LABELS, tiny_detector, tiny_pose
+from tests.support.tiny_models import LABELS, tiny_detector, tiny_pose, tiny_segmentation
 
 ANY_BATCH, FIXED_BATCH, YOLOX, POSE = "any_batch.onnx", "fixed_batch.onnx", "yolox.onnx", "pose.onnx"
 
@@ -149,6 +149,21 @@ async def test_a_request_of_several_images_is_answered_whole(
     np.testing.assert_allclose(heads[2][1:], last, rtol=1e-3, atol=1e-2)
 
 
+@pytest.mark.parametrize("batch", [None, 1], ids=["any batch", "batch 1"])
+async def test_each_request_gets_its_part_of_every_output(
+    pictures: list[np.ndarray], tmp_path: Path, batch: int | None
+) -> None:
+    onnx.save(tiny_segmentation(batch=batch), tmp_path / "seg.onnx")
+    async with opened({Task.SEGMENT: tmp_path / "seg.onnx"}) as engine:
+        alone = [await engine.infer(Task.SEGMENT, picture) for picture in pictures]
+        together = await asyncio.gather(*(engine.infer(Task.SEGMENT, picture) for picture in pictures))
+    for one, other in zip(alone, together, strict=True):
+        assert [output.shape for output in one] == [(1, 39, 320), (1, 32, 64, 80)]
+        for output, same in zip(one, other, strict=True):
+            np.testing.assert_allclose(output, same, rtol=1e-3, atol=1e-2)
+    assert not np.allclose(together[0][1], together[7][1]), "the pictures differ"
+
+
 async def test_pictures_of_different_sizes_do_not_share_a_run(ocr_files: dict[Task, Path]) -> None:
     batches = Batches()
     async with opened(ocr_files, batches) as engine:
@@ -224,6 +239,7 @@ async def test_a_failed_run_fails_its_own_requests_only(ocr_files: dict[Task, Pa
         (Task.DETECT, POSE, "the task 'pose' cannot detect"),
         (Task.DETECT, YOLOX, "class names are unknown"),
         (Task.POSE, YOLOX, "is no pose head"),
+        (Task.SEGMENT, YOLOX, "are no segmentation head"),
     ],
 )
 async def test_a_file_that_is_no_such_model_is_named(models: Path, task: Task, name: str, words: str) -> None:

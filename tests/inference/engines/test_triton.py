@@ -31,6 +31,7 @@ from inference.engines.embedded import EmbeddedEngine
 from inference.engines.frame_memory import FrameMemory
 from inference.engines.triton import TritonEngine
 from mediaserver.models.local_triton import RunningTriton, free_ports, triton_server
+from mediaserver.models.triton_repository import Flavour, write_repository
 from tests.support.clips import picture
 from tests.support.triton_models import add_failing_model, write_tiny_repository
 from tests.support.waiting import eventually
@@ -77,9 +78,11 @@ async def engine_at(
 
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory: pytest.TempPathFactory, tiny_models: Path) -> Path:
-    """A real detector, a pose model that is slow however small its batch, an OCR detector that fails."""
+    """A real detector, real segmentation, a pose model that is slow however small its batch, an OCR detector
+    that fails."""
     directory = tmp_path_factory.mktemp("repository")
     write_tiny_repository(directory, tiny_models, pose_seconds=SLOW_S)
+    write_repository(directory, {Task.SEGMENT: find_models(tiny_models)[Task.SEGMENT]}, Flavour.CPU)
     add_failing_model(directory, tiny_models)
     return directory
 
@@ -90,13 +93,17 @@ async def triton(triton_binary: Path, repository: Path) -> AsyncIterator[Running
         yield running
 
 
-async def test_it_gives_what_the_embedded_engine_gives(triton: RunningTriton, tiny_models: Path) -> None:
+@pytest.mark.parametrize("task", [Task.DETECT, Task.SEGMENT])
+async def test_it_gives_what_the_embedded_engine_gives(
+    triton: RunningTriton, tiny_models: Path, task: Task
+) -> None:
     frames = np.concatenate([picture(moment, (320, 240))[np.newaxis] for moment in (0.0, 0.7, 1.4)])
-    embedded = await EmbeddedEngine.open({Task.DETECT: find_models(tiny_models)[Task.DETECT]})
+    embedded = await EmbeddedEngine.open({task: find_models(tiny_models)[task]})
     async with engine_at(triton.grpc) as (engine, _):
-        assert engine.models[Task.DETECT] == embedded.models[Task.DETECT]
-        (head,) = await engine.infer(Task.DETECT, frames)
-        np.testing.assert_allclose(head, (await embedded.infer(Task.DETECT, frames))[0], atol=1e-3)
+        assert engine.models[task] == embedded.models[task]
+        head, expected = await engine.infer(task, frames), await embedded.infer(task, frames)
+        for output, same in zip(head, expected, strict=True):
+            np.testing.assert_allclose(output, same, atol=1e-3)
     await embedded.close()
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mediaserver.cli.main import main
-from tests.support.tiny_models import DETECTOR, POSE_MODEL
+from tests.support.tiny_models import DETECTOR, POSE_MODEL, SEGMENT_MODEL
 
 
 @pytest.fixture
@@ -55,6 +55,24 @@ def test_an_exported_model_can_be_added_and_is_checked(
         in capsys.readouterr().out
     )
     assert [path.name for path in folder.iterdir()] == ["mine.onnx"]
+
+
+def test_a_segmentation_model_is_checked_exported_and_added(
+    tiny_models: Path, picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weights, out, folder = (
+        tiny_models / f"{SEGMENT_MODEL}.onnx",
+        tmp_path / "mine-seg.onnx",
+        tmp_path / "models",
+    )
+    task = ["--task", "segment"]
+    assert main(["models", "check", str(weights), *task]) == 0
+    assert "segment, ultralytics-segment head, 3 classes" in capsys.readouterr().out
+    assert main(["models", "export", str(weights), *task, "--image", str(picture), "--out", str(out)]) == 0
+    assert "finds the same 4 objects" in capsys.readouterr().out
+    assert main(["models", "add", str(out), *task, "--models", str(folder)]) == 0
+    assert main(["models", "list", "--models", str(folder)]) == 0
+    assert f"{folder / 'mine-seg.onnx'}  yours, used for segment" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

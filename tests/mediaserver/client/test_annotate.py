@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mediaserver.client.annotate import draw, write_annotated
-from signaling.messages import FrameInfo, Result, WireDetection, WirePose, WireText
+from signaling.messages import FrameInfo, Result, WireDetection, WirePose, WireSegment, WireText
 
 QUAD = ((0.1, 0.8), (0.4, 0.8), (0.4, 0.9), (0.1, 0.9))
 
@@ -16,8 +16,10 @@ def result(
     detections: list[WireDetection] | None = None,
     poses: list[WirePose] | None = None,
     texts: list[WireText] | None = None,
+    segments: list[WireSegment] | None = None,
 ) -> Result:
-    return Result(1, FrameInfo(None, 0.0, None, 640, 480), detections, poses, texts, None, {}, {})
+    frame = FrameInfo(None, 0.0, None, 640, 480)
+    return Result(1, frame, detections, poses, texts, None, {}, {}, segments)
 
 
 def changed(picture: np.ndarray) -> np.ndarray:
@@ -34,6 +36,25 @@ def test_a_box_is_drawn_where_it_is() -> None:
     assert rows.max() == pytest.approx(0.75, abs=0.01)
 
 
+def test_an_outline_is_filled_so_that_the_picture_shows_through() -> None:
+    picture = np.full((480, 640, 3), 100, np.uint8)
+    triangle = [(0.25, 0.75), (0.5, 0.25), (0.75, 0.75)]
+    draw(picture, result([WireDetection(4, "cup", 0.9, (0.0, 0.0, 0.1, 0.1), None)]), ())
+    draw(picture, result(segments=[WireSegment(4, "cup", 0.9, (0.25, 0.25, 0.5, 0.5), triangle)]), ())
+    edge, inside, outside = picture[359, 320], picture[300, 320], picture[130, 500]
+    assert edge.tolist() == picture[0, 30].tolist(), "it has the colour of the box with its id"
+    assert np.abs(inside - (0.35 * edge + 0.65 * 100)).max() < 2
+    assert outside.tolist() == [100, 100, 100]
+
+
+def test_a_thing_without_an_outline_is_drawn_as_its_box() -> None:
+    picture = np.zeros((480, 640, 3), np.uint8)
+    draw(picture, result([], segments=[WireSegment(1, "cup", 0.9, (0.25, 0.5, 0.5, 0.25), [])]), ())
+    rows, columns = changed(picture).T
+    assert (columns.min(), columns.max()) == pytest.approx((0.25, 0.75), abs=0.01)
+    assert rows.max() == pytest.approx(0.75, abs=0.01)
+
+
 def test_weak_keypoints_are_left_out() -> None:
     picture = np.zeros((480, 640, 3), np.uint8)
     keypoints = [(0.5, 0.5, 0.9)] + [(0.9, 0.9, 0.1)] * 16
@@ -46,6 +67,8 @@ def test_what_lies_outside_the_picture_does_no_harm() -> None:
     keypoints = [(-3.0, 7.0, 0.9)] * 17
     draw(picture, result([WireDetection(9, "x" * 64, 1.0, (0.9, 0.0, 0.5, 2.0), None)]), ())
     draw(picture, result(poses=[WirePose(9, 0.9, (0.0, 0.0, 1.0, 1.0), keypoints)]), ())
+    outline = [(-3.0, 7.0), (9.0, -2.0), (0.5, 0.5)]
+    draw(picture, result(segments=[WireSegment(9, "x" * 64, 1.0, (0.9, 0.0, 0.5, 2.0), outline)]), ())
     draw(picture, result(), [WireText("ß→漢", 1.0, ((-1.0, -1.0), (2.0, -1.0), (2.0, 2.0), (-1.0, 2.0)))])
 
 

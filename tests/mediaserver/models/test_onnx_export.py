@@ -12,7 +12,7 @@ from inference.engines.embedded import EmbeddedEngine
 from inference.stages import FRAME_NETWORKS, Stage
 from inference.types import FRAME_HEIGHT, FRAME_WIDTH, Image
 from mediaserver.models.onnx_export import export, load_network, save, with_preprocessing
-from tests.support.tiny_models import tiny_detector, tiny_pose
+from tests.support.tiny_models import tiny_detector, tiny_pose, tiny_segmentation
 
 
 def picture(red: tuple[int, int, int, int] = (40, 60, 64, 48)) -> Image:
@@ -53,6 +53,19 @@ async def test_a_pose_model_too(tmp_path: Path) -> None:
     onnx.save(tiny_pose(), path)
     parity = await export(path, FRAME_NETWORKS[Stage.POSE], None, tmp_path / "out.onnx", picture())
     assert (parity.objects, parity.box_px, parity.score) == (2, 0, 0)
+
+
+@pytest.mark.parametrize("layout", [HeadLayout.ULTRALYTICS_SEGMENT, HeadLayout.END_TO_END], ids=str)
+async def test_segmentation_too_with_both_of_its_outputs(tmp_path: Path, layout: HeadLayout) -> None:
+    path, out = tmp_path / "blobs_seg.onnx", tmp_path / "out.onnx"
+    onnx.save(tiny_segmentation(layout, batch=1), path)
+    parity = await export(path, FRAME_NETWORKS[Stage.SEGMENT], None, out, picture())
+    assert (parity.objects, parity.box_px, parity.score) == (4, 0, 0)
+    assert [output.name for output in onnx.load(out).graph.output] == ["head", "prototypes"]
+    both = np.stack((picture(), picture((120, 20, 30, 30))))
+    expected = await head(path, Task.SEGMENT, both)
+    for output, same in zip(await head(out, Task.SEGMENT, both), expected, strict=True):
+        assert np.array_equal(output, same)
 
 
 async def test_a_model_that_was_exported_says_what_it_is(tmp_path: Path) -> None:

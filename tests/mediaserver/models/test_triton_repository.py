@@ -50,6 +50,11 @@ def test_each_configuration_is_one_for_triton(repository: tuple[Flavour, Path], 
         assert list(config.input[0].dims) == [240, 320, 3]
         assert list(config.output[0].dims) == [6, 320]
         assert (info.labels, info.layout) == (("red", "blue"), HeadLayout.ULTRALYTICS_DETECT)
+    if task is Task.SEGMENT:
+        assert [(output.name, list(output.dims)) for output in config.output] == [
+            ("head", [39, 320]),
+            ("prototypes", [32, 64, 80]),
+        ]
     if task is Task.OCR_REC:
         assert len(info.labels) > 1000
 

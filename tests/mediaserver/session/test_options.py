@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+import msgspec
+import pytest
+
 from inference.engines.contract import ModelInfo, Task
 from inference.pipeline import PipelineOptions
+from inference.stages import FRAME_NETWORKS, STAGES, Stage
 from mediaserver.session.options import available_models, configured, default_options
 from mediaserver.settings.model import Settings
 from signaling.messages import PipelineConfig
 
 DETECTOR = ModelInfo(Task.DETECT, "tiny", ("red", "blue"), None, None)
+SEGMENTATION = ModelInfo(Task.SEGMENT, "tiny_seg", ("red", "blue", "person"), None, None)
 POSE = ModelInfo(Task.POSE, "tiny_pose", (), None, None)
 
 
@@ -41,3 +46,25 @@ def test_what_there_is_no_model_for_stays_off_and_is_named() -> None:
 def test_switching_off_needs_no_model() -> None:
     after, missing = configured(PipelineOptions(), PipelineConfig(pose=False, ocr=False), {})
     assert (after.pose, missing) == (False, ())
+
+
+@pytest.mark.parametrize("stage", list(Stage))
+def test_every_stage_can_be_switched_in_the_settings_and_on_the_wire(stage: Stage) -> None:
+    models = {network.task: DETECTOR for entry in STAGES.values() for network in entry.networks}
+    settings = msgspec.structs.replace(Settings(), **dict.fromkeys(Stage, False))
+    assert not default_options(settings, models).has(stage)
+    assert default_options(msgspec.structs.replace(settings, **{stage: True}), models).has(stage)
+    off = default_options(settings, models)
+    assert configured(off, PipelineConfig(**{stage: True}), models)[0].has(stage)
+
+
+@pytest.mark.parametrize("stage", list(FRAME_NETWORKS))
+def test_every_stage_that_looks_at_the_frame_has_its_threshold(stage: Stage) -> None:
+    after, _ = configured(PipelineOptions(), PipelineConfig(**{f"{stage}_threshold": 0.75}), {})
+    assert after.threshold(stage) == 0.75
+
+
+def test_outlines_are_for_those_who_ask_for_them() -> None:
+    models = {Task.DETECT: DETECTOR, Task.SEGMENT: SEGMENTATION}
+    assert available_models(models)["segment"].labels == ["red", "blue", "person"]
+    assert not default_options(Settings(), models).segment
