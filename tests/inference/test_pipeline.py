@@ -164,6 +164,39 @@ async def test_frames_under_way_together_give_their_results_in_order(
         assert result.detections[0].box == pytest.approx(truth(time_s)["red"], abs=0.01)
 
 
+async def test_a_frame_that_is_cancelled_neither_blocks_the_next_nor_lets_it_overtake(
+    engine: EmbeddedEngine, executor: Executor
+) -> None:
+    gates = [asyncio.Event() for _ in range(3)]
+
+    class Gated(SlowEngine):
+        """Answers each frame when it may go."""
+
+        calls = 0
+
+        async def infer(self, task: Task, images: np.ndarray) -> Head:
+            gate = gates[self.calls]
+            self.calls += 1
+            await gate.wait()
+            return await engine.infer(task, images)
+
+    pipeline = Pipeline(Gated(engine, delay_s=0), PipelineOptions(pose=False, flow=True), executor)
+    first, second, third = (
+        asyncio.create_task(pipeline.infer(frame_of(picture(time_s), time_s), ignore))
+        for time_s in (0.0, 0.1, 0.2)
+    )
+    gates[2].set()
+    await asyncio.sleep(0.05)
+    second.cancel()
+    await asyncio.wait([second])
+    await asyncio.sleep(0.05)
+    assert not third.done()
+    gates[0].set()
+    (one,) = (await first).detections or ()
+    (other,) = (await third).detections or ()
+    assert one.id == other.id
+
+
 async def test_a_head_that_cannot_be_read_fails_its_stage_only(
     engine: EmbeddedEngine, executor: Executor
 ) -> None:
