@@ -12,6 +12,8 @@ from typing import Annotated, Any, Literal, TypeAlias
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from signaling.findings import WireDetection, WireMotion, WirePose, WireSegment, WireText
+
 PROTOCOL_VERSION = 1
 MAX_TEXT_BYTES = 64 * 1024
 MAX_JPEG_BYTES = 512 * 1024
@@ -246,52 +248,6 @@ class FrameInfo(Struct):
     capture_time_ms: float | None
     width: int
     height: int
-
-
-class WireDetection(Struct):
-    """An object. ``box`` is x, y, width, height, normalised to the frame."""
-
-    id: int
-    label: str
-    score: float
-    box: tuple[float, float, float, float]
-    velocity: tuple[float, float] | None
-
-
-class WirePose(Struct):
-    """A person: 17 COCO keypoints as x, y, score."""
-
-    id: int
-    score: float
-    box: tuple[float, float, float, float]
-    keypoints: list[tuple[float, float, float]]
-
-
-class WireSegment(Struct):
-    """An object with its outline: a closed polygon of 64 points at most, x and y normalised to the frame;
-    empty where the model shows none. A result has the best 20."""
-
-    id: int
-    label: str
-    score: float
-    box: tuple[float, float, float, float]
-    polygon: list[tuple[float, float]]
-
-
-class WireText(Struct):
-    """A line of text; ``quad`` is clockwise from its top left."""
-
-    text: str
-    score: float
-    quad: tuple[tuple[float, float], tuple[float, float], tuple[float, float], tuple[float, float]]
-
-
-class WireMotion(Struct):
-    """Global motion in frame widths and heights per second."""
-
-    dx: float
-    dy: float
-    magnitude: float
 
 
 class Result(Struct, tag="result", tag_field="type"):

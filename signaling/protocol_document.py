@@ -12,12 +12,13 @@ from typing import Any, get_args
 import msgspec
 from msgspec import StructMeta
 
-from signaling import messages
+from signaling import findings, messages
 
 _INTRODUCTION = """\
 # The protocol on `/ws/inference`
 
-Generated from `signaling/messages.py` by `make docs`; a test keeps it true. Version {version}.
+Generated from `messages.py` and `findings.py` in `signaling/` by `make docs`; a test keeps it true.
+Version {version}.
 
 Text frames are JSON objects whose `type` names the message; they may have {text} bytes. Unknown fields are
 ignored. A binary frame from the client is one JPEG picture of at most {jpeg} bytes: the way in where UDP is
@@ -59,10 +60,11 @@ _PARTS = (
     messages.Limits,
     messages.Model,
     messages.FrameInfo,
-    messages.WireDetection,
-    messages.WirePose,
-    messages.WireText,
-    messages.WireMotion,
+    findings.WireDetection,
+    findings.WirePose,
+    findings.WireSegment,
+    findings.WireText,
+    findings.WireMotion,
 )
 
 

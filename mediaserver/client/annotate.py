@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mediaserver.errors import OutputError, writing
-from signaling.messages import Result, WireDetection, WirePose, WireSegment, WireText
+from signaling.findings import WireDetection, WirePose, WireSegment, WireText
+from signaling.messages import Result
 
 _SKELETON = (
     *((15, 13), (13, 11), (16, 14), (14, 12), (11, 12), (5, 11), (6, 12), (5, 6), (5, 7), (6, 8)),

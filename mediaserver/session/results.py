@@ -5,7 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from inference.types import FrameIdentity, PipelineResult, Text
-from signaling.messages import FrameInfo, Result, WireText
+from signaling.findings import WireText
+from signaling.messages import FrameInfo, Result
 
 _FOUND = {
     field.name: field.type

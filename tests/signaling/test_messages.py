@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from signaling.findings import WireDetection, WireMotion, WirePose, WireSegment, WireText
 from signaling.messages import (
     Candidate,
     ErrorCode,
@@ -17,11 +18,6 @@ from signaling.messages import (
     ResultChannel,
     ServerState,
     StateEvent,
-    WireDetection,
-    WireMotion,
-    WirePose,
-    WireSegment,
-    WireText,
     decode_client,
     decode_server,
     encode,

@@ -32,7 +32,8 @@ from mediaserver.client.client import InferenceClient
 from rendered_world.canvas import HEIGHT, WIDTH
 from rendered_world.scene import Truth, still
 from rendered_world.things import LABELS
-from signaling.messages import PipelineConfig, WireDetection, WirePose
+from signaling.findings import WireDetection, WirePose
+from signaling.messages import PipelineConfig
 from tests.support.frames import frame_of
 from tests.support.live_server import live_server
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from mediaserver.client.annotate import draw, write_annotated
-from signaling.messages import FrameInfo, Result, WireDetection, WirePose, WireSegment, WireText
+from signaling.findings import WireDetection, WirePose, WireSegment, WireText
+from signaling.messages import FrameInfo, Result
 
 QUAD = ((0.1, 0.8), (0.4, 0.8), (0.4, 0.9), (0.1, 0.9))
 
