@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
-from inference.engines.contract import Engine
+from inference.engines.charged import RunCosts
+from inference.engines.contract import Engine, EngineObserver
 from inference.fair_threads import FairThreads
 from inference.scheduler import Scheduler
 from mediaserver.server.loop_lag import watch_lag
@@ -33,7 +34,7 @@ _MAX_GREETING = 256
 
 logger = logging.getLogger(__name__)
 
-LoadEngine: TypeAlias = Callable[[Metrics], Awaitable[Engine]]
+LoadEngine: TypeAlias = Callable[[EngineObserver], Awaitable[Engine]]
 
 
 class Readiness(StrEnum):
@@ -197,10 +198,12 @@ class MediaServer:
     ) -> None:
         """Opens the engine and waits until it can run models, so that ready means ready."""
         try:
-            engine = await self._load_engine(self.metrics)
+            costs = RunCosts(self.metrics)
+            engine = await self._load_engine(costs)
             scheduler = Scheduler(lambda: self.settings.max_in_flight or engine.in_flight.frames)
             self._inference = Inference(
                 engine,
+                costs,
                 scheduler,
                 decode_threads,
                 frame_threads,

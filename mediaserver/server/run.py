@@ -17,7 +17,7 @@ import uvloop
 from aiohttp import web
 from prometheus_client.multiprocess import mark_process_dead
 
-from inference.engines.contract import Engine
+from inference.engines.contract import Engine, EngineObserver
 from mediaserver.errors import AddressError, SettingsError
 from mediaserver.models.files import files_in_use, origin
 from mediaserver.paths import temporary_folder
@@ -67,9 +67,9 @@ def engine_loader(settings: Settings) -> LoadEngine:
     if settings.engine == "triton":
         from inference.engines.triton import TritonEngine  # noqa: PLC0415 - gRPC takes memory that others do not need
 
-        async def connect(metrics: Metrics) -> Engine:
+        async def connect(observer: EngineObserver) -> Engine:
             deadline_s = settings.inference_deadline_ms / 1000
-            return await TritonEngine.open(settings.triton_urls, deadline_s=deadline_s, observer=metrics)
+            return await TritonEngine.open(settings.triton_urls, deadline_s=deadline_s, observer=observer)
 
         return connect
     # ONNX Runtime starts a thread when it is imported, which the parent of workers, who forks, must not have.
@@ -80,8 +80,8 @@ def engine_loader(settings: Settings) -> LoadEngine:
         logger.info("%s: %s (%s)", task, path, origin(path, task))
     threads = settings.inference_threads or max(1, len(os.sched_getaffinity(0)) // settings.workers)
 
-    async def load(metrics: Metrics) -> Engine:
-        return await EmbeddedEngine.open(models, threads=threads, observer=metrics)
+    async def load(observer: EngineObserver) -> Engine:
+        return await EmbeddedEngine.open(models, threads=threads, observer=observer)
 
     return load
 

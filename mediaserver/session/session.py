@@ -10,6 +10,7 @@ from functools import partial
 from typing import Protocol
 
 from inference.account import Account
+from inference.engines.charged import ChargedEngine, RunCosts
 from inference.engines.contract import Engine
 from inference.fair_threads import FairThreads
 from inference.pipeline import Pipeline, PipelineOptions, TextsFound
@@ -31,6 +32,7 @@ class Inference:
     """What all sessions share to get frames inferred."""
 
     engine: Engine
+    costs: RunCosts
     scheduler: Scheduler
     decode_threads: FairThreads
     frame_threads: FairThreads
@@ -61,7 +63,11 @@ class Session:
         self.resume_token = secrets.token_urlsafe(24)
         self.sink = FrameSink(inference.metrics, partial(self.count_drop, Drop.SINK, "replaced"))
         self.account = Account()
-        self.pipeline = Pipeline(inference.engine, options, inference.vision_threads.lane(self.account))
+        self.pipeline = Pipeline(
+            ChargedEngine(inference.engine, inference.costs, self.account),
+            options,
+            inference.vision_threads.lane(self.account),
+        )
         self._frame_lane = inference.frame_threads.lane(self.account)
         self.inferred = 0
         self.results_sent = 0

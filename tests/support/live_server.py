@@ -11,7 +11,7 @@ from typing import Any
 import aiohttp
 import msgspec
 
-from inference.engines.contract import Engine
+from inference.engines.contract import Engine, EngineObserver
 from mediaserver.server import scoreboard
 from mediaserver.server.core import MediaServer
 from mediaserver.server.run import engine_loader, listening
@@ -45,8 +45,8 @@ async def live_server(
     used = msgspec.structs.replace(Settings(port=0, models=models), **settings)
     load = engine_loader(used)
 
-    async def load_engine(metrics: Metrics) -> Engine:
-        return wrap(await load(metrics))
+    async def load_engine(observer: EngineObserver) -> Engine:
+        return wrap(await load(observer))
 
     server = MediaServer(used, load_engine, Metrics(), scoreboard.alone().rows[0])
     async with server.running(), listening(server) as (url, _):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from inference.engines.charged import RunCosts
 from inference.engines.contract import Head, HeadLayout, InFlight, ModelFailed, ModelInfo, Placement, Task
 from inference.engines.embedded import EmbeddedEngine
 from inference.fair_threads import FairThreads
@@ -49,7 +50,16 @@ async def inference() -> AsyncIterator[Inference]:
     """For one frame at a time over all sessions, without any model."""
     engine = await EmbeddedEngine.open({})
     with FairThreads(2, "all") as threads:
-        yield Inference(engine, Scheduler(lambda: 1), threads, threads, threads, Metrics(), Settings())
+        yield Inference(
+            engine,
+            RunCosts(Metrics()),
+            Scheduler(lambda: 1),
+            threads,
+            threads,
+            threads,
+            Metrics(),
+            Settings(),
+        )
     await engine.close()
 
 
@@ -122,7 +132,9 @@ async def test_as_many_frames_are_under_way_as_the_engine_has_use_for(of_one_ses
     engine, client = Gate(of_one_session), Client()
     with FairThreads(2, "all") as threads:
         scheduler = Scheduler(lambda: engine.in_flight.frames)
-        inference = Inference(engine, scheduler, threads, threads, threads, Metrics(), Settings())
+        inference = Inference(
+            engine, RunCosts(Metrics()), scheduler, threads, threads, threads, Metrics(), Settings()
+        )
         session = Session(inference, PipelineOptions(detect=False))
         run = asyncio.create_task(session.run(client))
         for _ in range(6):
@@ -151,7 +163,9 @@ async def test_results_stay_in_order_though_a_client_is_slow_to_take_reports() -
     client.reads.clear()
     with FairThreads(2, "all") as threads:
         scheduler = Scheduler(lambda: engine.in_flight.frames)
-        inference = Inference(engine, scheduler, threads, threads, threads, Metrics(), Settings())
+        inference = Inference(
+            engine, RunCosts(Metrics()), scheduler, threads, threads, threads, Metrics(), Settings()
+        )
         session = Session(inference, PipelineOptions(detect=False))
         run = asyncio.create_task(session.run(client))
         session.sink.put_jpeg(FRAME)
