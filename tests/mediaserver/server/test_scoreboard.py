@@ -66,11 +66,11 @@ def test_a_pause_holds_in_all_workers_and_only_while_no_session_lives_if_asked(b
 
 
 def test_question_and_act_are_one_step(board: Scoreboard) -> None:
-    """Hundreds of races: either a session began or the pause did, never both and never neither."""
+    """Thousands of races: either a session began or the pause did, never both and never neither."""
     first, second = board.rows
-    races = 500
+    races = 5000
     (gate_read, gate_write), (began_read, began_write) = os.pipe(), os.pipe()
-    # One process for all races: to fork one as large as this takes longer than hundreds of them.
+    # One process for all races: to fork one as large as this takes longer than hundreds of races.
     pid = os.fork()
     if pid == 0:
         for _ in range(races):
