@@ -6,6 +6,8 @@ ARTIFACTS := artifacts
 # Stamps: the virtual environment has what the lock file of that name holds. `development` holds all of `server`.
 SERVER := $(VENV)/.server
 DEVELOPMENT := $(VENV)/.development
+# Apart, as only `lock` and `sbom` need it.
+TOOLS := $(VENV)/tools
 
 # Strong models for tests and measurements, where they lie beside the checkout.
 ifneq ($(wildcard ../shared/models),)
@@ -13,7 +15,7 @@ test bench: export MEDIASERVER_MODELS ?= $(abspath ../shared/models)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install system demo test test-js test-boot check bench docs lock sbom clean
+.PHONY: help install system demo test test-unit test-js test-boot check bench docs lock sbom clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -28,6 +30,12 @@ $(VENV)/.%: requirements/%.txt pyproject.toml deploy/dev/create-venv.sh deploy/d
 	@deploy/dev/install-locked.sh $(VENV) $< --editable .
 	@touch $(SERVER) $@
 
+$(TOOLS)/.installed: requirements/tools.txt
+	@echo "Installing $< into $(TOOLS). The first time: 30 MB to fetch, 100 MB on the disk."
+	@deploy/dev/create-venv.sh $(TOOLS)
+	@deploy/dev/install-locked.sh $(TOOLS) $<
+	@touch $@
+
 system:  ## system packages that some tests need (apt, as root or with passwordless sudo)
 	deploy/dev/install-system-packages.sh
 
@@ -36,6 +44,9 @@ demo: $(SERVER)  ## the main job: a clip through a server, then a page to try [C
 
 test: $(DEVELOPMENT) system  ## the suite, but test-boot; what cannot run here is skipped with its reason
 	$(PYTHON) -m pytest
+
+test-unit: $(DEVELOPMENT)  ## the fast part of the suite, for while you write; what it leaves out: tests/conftest.py
+	$(PYTHON) -m pytest -m 'not slow' --numprocesses logical --dist loadfile
 
 test-js:  ## those modules of the page that need no browser, in node 18 or newer
 	node --test --test-reporter=spec web/tests/*.test.js
@@ -58,13 +69,13 @@ docs: $(DEVELOPMENT)  ## regenerate what is generated: docs/protocol.md, docs/se
 	$(PYTHON) -m signaling.protocol_document > docs/protocol.md
 	$(PYTHON) -m mediaserver.settings.document > docs/settings.md
 
-lock: $(DEVELOPMENT)  ## requirements/ anew, to fit pyproject.toml; with the newest versions: [UPGRADE=1]
-	PATH="$(abspath $(VENV))/bin:$$PATH" deploy/dev/lock.sh $(if $(UPGRADE),--upgrade)
+lock: $(TOOLS)/.installed  ## requirements/ anew, to fit pyproject.toml; with the newest versions: [UPGRADE=1]
+	PATH="$(abspath $(TOOLS))/bin:$$PATH" deploy/dev/lock.sh $(if $(UPGRADE),--upgrade)
 
-sbom: $(DEVELOPMENT)  ## artifacts/sbom.cdx.json: what the server is made of, in CycloneDX
+sbom: $(TOOLS)/.installed  ## artifacts/sbom.cdx.json: what the server is made of, in CycloneDX
 	@mkdir -p $(ARTIFACTS)
-	$(PYTHON) -W ignore::UserWarning -m cyclonedx_py requirements requirements/server.txt --pyproject pyproject.toml \
-		--output-reproducible --output-file $(ARTIFACTS)/sbom.cdx.json
+	$(TOOLS)/bin/python -W ignore::UserWarning -m cyclonedx_py requirements requirements/server.txt \
+		--pyproject pyproject.toml --output-reproducible --output-file $(ARTIFACTS)/sbom.cdx.json
 
 clean:  ## remove everything that was made here
 	rm -rf $(VENV) $(ARTIFACTS) .pytest_cache .mypy_cache .ruff_cache

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what a lock file names, each file checked by its hash, then the project, for which nothing more is fetched.
-#   install-locked.sh VENV LOCK PROJECT...     PROJECT: a checkout, `--editable` and a checkout, or a wheel
+# Installs what a lock file names, each file checked by its hash; then the project, for which nothing more is fetched.
+#   install-locked.sh VENV LOCK [PROJECT...]     PROJECT: a checkout, `--editable` and a checkout, or a wheel
 set -euo pipefail
 venv=$1 lock=$2
 shift 2
@@ -18,4 +18,4 @@ over=''
     cat "$problems" >&2
     exit 1
 }
-"${pip[@]}" --quiet --no-deps --no-build-isolation "$@"
+[ $# -eq 0 ] || "${pip[@]}" --quiet --no-deps --no-build-isolation "$@"

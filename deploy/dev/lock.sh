@@ -15,7 +15,8 @@ lock() {
 build=$(sed -n '/^\[build-system\]/,/^$/ s/^requires = \["\(.*\)"\]$/\1/p' pyproject.toml)
 lock requirements/server.txt --python-version 3.11 pyproject.toml --extra export --extra aws - <<<"$build"
 lock requirements/development.txt --python-version 3.11 requirements/server.txt \
-    pyproject.toml --extra test --extra check --group lock
+    pyproject.toml --extra test --extra check
+lock requirements/tools.txt --python-version 3.11 --group tools
 
 # Installed into what is there already: the Python of AWS Lambda, and that of NVIDIA's image, whose numpy must stay.
 lock lambdas/requirements.txt --python-version 3.11 --no-deps --constraints requirements/server.txt - <<<'pyjwt'
