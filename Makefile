@@ -15,7 +15,7 @@ test bench: export MEDIASERVER_MODELS ?= $(abspath ../shared/models)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install system demo test test-unit test-js test-boot check bench docs lock sbom clean
+.PHONY: help install system demo test test-unit test-js test-boot check bench docs lock lock-images sbom clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -71,6 +71,9 @@ docs: $(DEVELOPMENT)  ## regenerate what is generated: docs/protocol.md, docs/se
 
 lock: $(TOOLS)/.installed  ## requirements/ anew, to fit pyproject.toml; with the newest versions: [UPGRADE=1]
 	PATH="$(abspath $(TOOLS))/bin:$$PATH" deploy/dev/lock.sh $(if $(UPGRADE),--upgrade)
+
+lock-images:  ## the digests of base images, into deploy/: where their registries can be reached
+	deploy/dev/lock-images.sh deploy/Dockerfile deploy/compose.yaml
 
 sbom: $(TOOLS)/.installed  ## artifacts/sbom.cdx.json: what the server is made of, in CycloneDX
 	@mkdir -p $(ARTIFACTS)
