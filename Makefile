@@ -2,8 +2,12 @@
 SHELL := /bin/bash
 VENV := .venv
 PYTHON := $(VENV)/bin/python
-INSTALLED := $(VENV)/.installed
 ARTIFACTS := artifacts
+# Stamps: the virtual environment has what the lock file of that name holds. `development` holds all of `server`.
+SERVER := $(VENV)/.server
+DEVELOPMENT := $(VENV)/.development
+# Apart, as only `lock` and `sbom` need it.
+TOOLS := $(VENV)/tools
 
 # Strong models for tests and measurements, where they lie beside the checkout.
 ifneq ($(wildcard ../shared/models),)
@@ -11,47 +15,70 @@ test bench: export MEDIASERVER_MODELS ?= $(abspath ../shared/models)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install system demo test test-js test-boot check bench docs clean
+.PHONY: help install system demo test test-unit test-js test-boot check bench docs lock lock-images sbom clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-install: $(INSTALLED)  ## virtual environment in .venv, with everything in it
+install: $(DEVELOPMENT)  ## virtual environment in .venv, with everything in it
 
-$(INSTALLED): pyproject.toml deploy/dev/create-venv.sh
-	deploy/dev/create-venv.sh $(VENV)
-	$(PYTHON) -m pip install --quiet --disable-pip-version-check --editable '.[test,check]'
+$(SERVER): COST := 230 MB to fetch, 0.7 GB on the disk, about a minute
+$(DEVELOPMENT): COST := 350 MB to fetch, 1.3 GB on the disk, about two minutes
+$(VENV)/.%: requirements/%.txt pyproject.toml deploy/dev/create-venv.sh deploy/dev/install-locked.sh
+	@echo "Installing $< into $(VENV). The first time: $(COST)."
+	@deploy/dev/create-venv.sh $(VENV)
+	@deploy/dev/install-locked.sh $(VENV) $< --editable .
+	@touch $(SERVER) $@
+
+$(TOOLS)/.installed: requirements/tools.txt
+	@echo "Installing $< into $(TOOLS). The first time: 30 MB to fetch, 100 MB on the disk."
+	@deploy/dev/create-venv.sh $(TOOLS)
+	@deploy/dev/install-locked.sh $(TOOLS) $<
 	@touch $@
 
 system:  ## system packages that some tests need (apt, as root or with passwordless sudo)
 	deploy/dev/install-system-packages.sh
 
-demo: $(INSTALLED)  ## the main job: a clip through a server, then a page to try [CLIP=path.mp4] [ENGINE=triton] [DEMO_ONCE=1]
+demo: $(SERVER)  ## the main job: a clip through a server, then a page to try [CLIP=path.mp4] [ENGINE=triton] [DEMO_ONCE=1]
 	@$(PYTHON) -m mediaserver demo $(if $(CLIP),"$(CLIP)") $(if $(ENGINE),--engine $(ENGINE)) $(if $(DEMO_ONCE),--once)
 
-test: $(INSTALLED) system  ## the suite, but test-boot; what cannot run here is skipped with its reason
+test: $(DEVELOPMENT) system  ## the suite, but test-boot; what cannot run here is skipped with its reason
 	$(PYTHON) -m pytest
+
+test-unit: $(DEVELOPMENT)  ## the fast part of the suite, for while you write; what it leaves out: tests/conftest.py
+	$(PYTHON) -m pytest -m 'not slow' --numprocesses logical --dist loadfile
 
 test-js:  ## those modules of the page that need no browser, in node 18 or newer
 	node --test --test-reporter=spec web/tests/*.test.js
 
-test-boot: $(INSTALLED)  ## install into a Debian of its own, boot it, kill and hang the server (root; some minutes)
+test-boot: $(DEVELOPMENT)  ## install into a Debian of its own, boot it, kill and hang the server (root; some minutes)
 	deploy/dev/install-system-packages.sh debootstrap systemd-container
 	$(PYTHON) -m pytest -m boot tests/boot
 
-check: $(INSTALLED)  ## ruff, mypy --strict, and tsc on the page where node is there
+check: $(DEVELOPMENT)  ## ruff, mypy --strict, and tsc on the page where node is there
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
-	@if command -v npx >/dev/null; then npx --yes --package typescript@7 tsc --project web/tsconfig.json; \
+	@if command -v npx >/dev/null; then npx --yes --package typescript@7.0.2 tsc --project web/tsconfig.json; \
 	else echo "tsc skipped: no node here"; fi
 
-bench: $(INSTALLED)  ## the figures of docs/measurements.md, about a quarter of an hour
+bench: $(DEVELOPMENT)  ## the figures of docs/measurements.md, about a quarter of an hour
 	for part in path receive inference triton accuracy gateway; do $(PYTHON) -m tests.bench.$$part || exit; done
 
-docs: $(INSTALLED)  ## regenerate what is generated: docs/protocol.md, docs/settings.md
+docs: $(DEVELOPMENT)  ## regenerate what is generated: docs/protocol.md, docs/settings.md
 	$(PYTHON) -m signaling.protocol_document > docs/protocol.md
 	$(PYTHON) -m mediaserver.settings.document > docs/settings.md
+
+lock: $(TOOLS)/.installed  ## requirements/ anew, to fit pyproject.toml; with the newest versions: [UPGRADE=1]
+	PATH="$(abspath $(TOOLS))/bin:$$PATH" deploy/dev/lock.sh $(if $(UPGRADE),--upgrade)
+
+lock-images:  ## the digests of base images, into deploy/: where their registries can be reached
+	deploy/dev/lock-images.sh deploy/Dockerfile deploy/compose.yaml
+
+sbom: $(TOOLS)/.installed  ## artifacts/sbom.cdx.json: what the server is made of, in CycloneDX
+	@mkdir -p $(ARTIFACTS)
+	$(TOOLS)/bin/python -W ignore::UserWarning -m cyclonedx_py requirements requirements/server.txt \
+		--pyproject pyproject.toml --output-reproducible --output-file $(ARTIFACTS)/sbom.cdx.json
 
 clean:  ## remove everything that was made here
 	rm -rf $(VENV) $(ARTIFACTS) .pytest_cache .mypy_cache .ruff_cache

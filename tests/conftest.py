@@ -13,7 +13,27 @@ from mediaserver.models.local_triton import TritonServerError, fetch
 from tests.support.clips import write_clip
 from tests.support.tiny_models import write_tiny_models
 
-SHARED = Path(__file__).resolve().parents[2] / "shared"
+TESTS = Path(__file__).resolve().parent
+SHARED = TESTS.parents[1] / "shared"
+SLOW = {
+    # Whole folders: servers with clients in real time, browsers, a machine that boots.
+    *("e2e", "web", "boot"),
+    # Modules, wherever they lie: the command and its workers in processes of their own, ...
+    *("test_cli", "test_serve", "test_supervisor", "test_dev"),
+    # ... clips and bad networks in real time, ...
+    *("test_client", "test_receiver"),
+    # ... and programs that others wrote.
+    *("test_lock", "test_template"),
+}
+SLOW_FIXTURES = {"triton_binary", "models_dir", "media_dir"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks what `make test-unit` leaves out."""
+    for item in items:
+        path = item.path.relative_to(TESTS).with_suffix("")
+        if SLOW & set(path.parts) or SLOW_FIXTURES & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slow)
 
 
 def _directory(variable: str, name: str) -> Path:

@@ -20,7 +20,13 @@ from tests.support.live_server import live_server
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted(
-    [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "triton" / "README.md", *(ROOT / "docs").glob("*.md")]
+    [
+        ROOT / "README.md",
+        ROOT / "CONTRIBUTING.md",
+        ROOT / "CHANGELOG.md",
+        ROOT / "triton" / "README.md",
+        *(ROOT / "docs").glob("*.md"),
+    ]
 )
 UNTRACKED = {"deploy/aws/stack.env"}
 """Files that the reader writes."""

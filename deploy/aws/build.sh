@@ -9,4 +9,4 @@ mkdir -p "$out/lambdas"
 cp lambdas/*.py "$out/lambdas/"
 # Pure Python: the same files on every architecture. HS256 needs none of its extras.
 python3 -m pip install --quiet --disable-pip-version-check --no-compile --no-deps \
-    --only-binary :all: --target "$out" --requirement lambdas/requirements.txt
+    --require-hashes --only-binary :all: --target "$out" --requirement lambdas/requirements.txt

@@ -108,12 +108,14 @@ settings() {
 
 # --- what and under which name ---
 
+locked=$checkout/requirements/server.txt
 version=$(sed -n 's/^version = "\(.*\)"$/\1/p' "$checkout/pyproject.toml")
 if [ -n "$wheel" ]; then
     version=$(basename "$wheel" | cut -d - -f 2)
-    digest=$(cat "$wheel" "$checkout/deploy/compose.yaml" | sha256sum)
+    digest=$(cat "$wheel" "$locked" "$checkout/deploy/compose.yaml" | sha256sum)
 else
-    digest=$(cd "$checkout" && find pyproject.toml deploy/compose.yaml mediaserver signaling inference web triton \
+    digest=$(cd "$checkout" && find pyproject.toml requirements/server.txt deploy/compose.yaml \
+        mediaserver signaling inference web triton \
         -type f -not -path '*/__pycache__/*' -print0 | sort --zero-terminated | xargs -0 sha256sum | sha256sum)
 fi
 release=$opt/releases/$version-${digest:0:12}
@@ -127,7 +129,9 @@ else
     run rm -rf "$release"
     run install -d "$release"
     run "$checkout/deploy/dev/create-venv.sh" "$release/venv"
-    run "$release/venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-input "${source}[export,aws]"
+    run "$checkout/deploy/dev/install-locked.sh" "$release/venv" "$locked" "$source"
+    # A wheel of another version may need other packages.
+    run "$release/venv/bin/python" -m pip --disable-pip-version-check check
     run install -m 644 "$checkout/deploy/compose.yaml" "$release/compose.yaml"
     # nginx serves the page of the very release that runs.
     $dry_run || web=$("$release/venv/bin/python" -c 'import mediaserver, pathlib; print(pathlib.Path(mediaserver.__file__).parent / "web")')

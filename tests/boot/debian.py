@@ -9,7 +9,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import tomllib
 from pathlib import Path
 
 import pytest
@@ -27,8 +26,8 @@ PACKAGES = (
     f"libpython{PYTHON}",
 )
 
-# What the installer asks pip for, beside the project itself.
-EXTRAS = ("export", "aws")
+# What the installer installs, beside the project itself.
+LOCK = ROOT / "requirements" / "server.txt"
 
 
 def copy_tree(target: Path) -> None:
@@ -40,19 +39,14 @@ def copy_tree(target: Path) -> None:
 
 
 def wheels() -> Path:
-    """All that pip installs with the project, got by this machine's pip. Skips the test where it cannot."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    extras = [project["optional-dependencies"][name] for name in EXTRAS]
-    digest = hashlib.sha256(repr((project["dependencies"], extras)).encode()).hexdigest()[:12]
+    """The locked packages, got by this machine's pip. Skips the test where it cannot."""
+    digest = hashlib.sha256(LOCK.read_bytes()).hexdigest()[:12]
     folder = _cache() / f"wheels-{PYTHON}-{digest}"
     if not folder.is_dir():
-        command = (sys.executable, "-m", "pip", "wheel", "--quiet", "--disable-pip-version-check")
+        command = (sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check")
         with tempfile.TemporaryDirectory(dir=_cache()) as making:
-            # hatchling builds the project itself, when it is installed.
-            wanted = (f"{ROOT}[{','.join(EXTRAS)}]", "hatchling")
-            _run_or_skip(
-                (*command, "--wheel-dir", f"{making}/wheels", *wanted), "pip cannot get the packages"
-            )
+            options = ("--require-hashes", "--requirement", str(LOCK), "--dest", f"{making}/wheels")
+            _run_or_skip((*command, *options), "pip cannot get the packages")
             Path(making, "wheels").rename(folder)
     return folder
 

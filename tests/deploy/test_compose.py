@@ -114,9 +114,7 @@ def test_one_release_of_triton_everywhere() -> None:
     """A plan runs in the TensorRT that built it."""
     files = [DEPLOY / "compose.yaml", DEPLOY / "Dockerfile", ROOT / "triton" / "build_plans.sh"]
     releases = [
-        re.findall(r"nvcr\.io/nvidia/(?:tritonserver|tensorrt):(\S+)", file.read_text()) for file in files
+        re.findall(r"nvcr\.io/nvidia/(?:tritonserver|tensorrt):([^\s@]+)", file.read_text()) for file in files
     ]
     assert all(releases)
-    assert {release for found in releases for release in found} == {
-        BASE["services"]["triton"]["image"].split(":")[1]
-    }
+    assert len({release for found in releases for release in found}) == 1

@@ -69,8 +69,9 @@ def test_the_health_check_is_python() -> None:
 def test_only_what_is_copied_reaches_the_build() -> None:
     copied = {
         name.rstrip("/")
-        for line in stages()["build"]
-        if line.startswith("COPY ")
+        for lines in stages().values()
+        for line in lines
+        if line.startswith("COPY ") and "--from=" not in line
         for name in line.split()[1:-1]
     }
     lines = (ROOT / ".dockerignore").read_text().splitlines()
@@ -83,6 +84,14 @@ def test_targets_of_the_compose_files_are_there() -> None:
     for name in ("compose.yaml", "compose.cpu.yaml"):
         for target in re.findall(r"target: ([a-z-]+)$", (DOCKERFILE.parent / name).read_text(), re.MULTILINE):
             assert target in stages()
+
+
+def test_packages_are_locked() -> None:
+    """Else an image of tomorrow would hold others."""
+    installs = re.findall(r"\bpip3? install ([^&\n]+)", TEXT)
+    assert len(installs) == 3
+    for options in installs:
+        assert "--require-hashes" in options or {"--no-deps", "--no-build-isolation"} <= set(options.split())
 
 
 def test_no_secret_is_built_in() -> None:

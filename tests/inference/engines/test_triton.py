@@ -107,16 +107,17 @@ async def test_it_gives_what_the_embedded_engine_gives(
     await embedded.close()
 
 
-async def shared_regions(triton: RunningTriton) -> int:
+async def shared_memory(triton: RunningTriton) -> list[Path]:
+    """What it has open of our memory."""
     async with InferenceServerClient(triton.grpc) as client:
-        return len((await client.get_system_shared_memory_status()).regions)
+        regions = (await client.get_system_shared_memory_status()).regions
+        return [Path(f"/dev/shm{region.key}") for region in regions.values()]
 
 
 async def test_a_triton_on_this_machine_reads_frames_from_memory(triton: RunningTriton) -> None:
-    before = set(Path("/dev/shm").glob("mediaserver-*"))
     async with engine_at(triton.grpc) as (engine, _):
-        assert await shared_regions(triton) == 1
-        assert set(Path("/dev/shm").glob("mediaserver-*")) <= before, "its name is not needed any more"
+        [memory] = await shared_memory(triton)
+        assert not memory.exists(), "its name is not needed any more"
         # All at once, each gets the answer to its own.
         pictures = [picture(moment, (320, 240))[np.newaxis] for moment in (0.0, 0.7, 1.4, 2.1)]
         alone = [await engine.infer(Task.DETECT, each) for each in pictures]
@@ -124,7 +125,7 @@ async def test_a_triton_on_this_machine_reads_frames_from_memory(triton: Running
         for number, (head,) in enumerate(together):
             np.testing.assert_allclose(head, alone[number % 4][0], atol=1e-4)
         assert len({head.tobytes() for (head,) in alone}) == len(pictures)
-    assert await shared_regions(triton) == 0
+    assert await shared_memory(triton) == []
 
 
 async def test_a_triton_elsewhere_gets_frames_by_grpc(
@@ -140,7 +141,7 @@ async def test_a_triton_elsewhere_gets_frames_by_grpc(
     monkeypatch.setattr("inference.engines.triton.FrameMemory", Unreachable)
     async with engine_at(triton.grpc) as (engine, _):
         assert engine.trouble is None
-        assert await shared_regions(triton) == 0
+        assert await shared_memory(triton) == []
         np.testing.assert_allclose((await engine.infer(Task.DETECT, FRAME))[0], by_memory[0], atol=1e-4)
 
 
@@ -276,7 +277,7 @@ async def test_results_resume_when_a_killed_triton_is_back(triton_binary: Path, 
         await stack.enter_async_context(triton_server(triton_binary, repository, ports))
         await eventually(lambda: engine.trouble is None)
         assert len(await engine.infer(Task.DETECT, FRAME)) == 1
-        assert await shared_regions(triton) == 1
+        assert len(await shared_memory(triton)) == 1
 
 
 async def test_closing_ends_what_is_under_way_with_an_error_of_ours(triton: RunningTriton) -> None:

@@ -66,32 +66,40 @@ def test_a_pause_holds_in_all_workers_and_only_while_no_session_lives_if_asked(b
 
 
 def test_question_and_act_are_one_step(board: Scoreboard) -> None:
-    """Hundreds of races: either a session began or the pause did, never both and never neither."""
+    """Thousands of races: either a session began or the pause did, never both and never neither."""
     first, second = board.rows
-    gate_read, gate_write = os.pipe()
-    for _ in range(200):
-        pid = os.fork()
-        if pid == 0:
+    races = 5000
+    (gate_read, gate_write), (began_read, began_write) = os.pipe(), os.pipe()
+    # One process for all races: to fork one as large as this takes longer than hundreds of races.
+    pid = os.fork()
+    if pid == 0:
+        for _ in range(races):
             os.read(gate_read, 1)
-            os._exit(int(second.begin_session()))
-        os.write(gate_write, b"x")
-        paused = first.pause(60, if_idle=True)
-        began = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 1
-        assert paused != began
-        assert board.sessions == int(began)
-        second.clear()
-        first.pause(0, if_idle=False)
-    os.close(gate_read)
-    os.close(gate_write)
+            os.write(began_write, bytes([second.begin_session()]))
+        os._exit(0)
+    try:
+        for _ in range(races):
+            os.write(gate_write, b"x")
+            paused = first.pause(60, if_idle=True)
+            began = os.read(began_read, 1) == b"\x01"
+            assert paused != began
+            assert board.sessions == int(began)
+            second.clear()
+            first.pause(0, if_idle=False)
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        for end in (gate_read, gate_write, began_read, began_write):
+            os.close(end)
 
 
 def test_a_worker_that_dies_with_the_lock_does_not_keep_it(board: Scoreboard) -> None:
+    before = board.rows[1].silent_s(time.monotonic())
     pid = os.fork()
     if pid == 0:
         with board.lock():
             board.rows[1].beat()
             signal.pause()
-    before = board.rows[1].silent_s(time.monotonic())
     while board.rows[1].silent_s(time.monotonic()) >= before:
         time.sleep(0.001)
     os.kill(pid, signal.SIGKILL)
