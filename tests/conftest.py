@@ -16,10 +16,10 @@ from tests.support.tiny_models import write_tiny_models
 TESTS = Path(__file__).resolve().parent
 SHARED = TESTS.parents[1] / "shared"
 SLOW = {
-    # Whole folders: servers with clients in real time, browsers, a machine that boots.
-    *("e2e", "web", "boot"),
-    # Modules, wherever they lie: the command and its workers in processes of their own, ...
-    *("test_cli", "test_serve", "test_supervisor", "test_dev"),
+    # Whole folders: servers with clients in real time, browsers, a machine that boots, the command.
+    *("e2e", "web", "boot", "cli"),
+    # Modules, wherever they lie: the server and its workers in processes of their own, ...
+    *("test_errors", "test_run", "test_supervisor", "test_dev"),
     # ... clips and bad networks in real time, ...
     *("test_client", "test_receiver"),
     # ... and programs that others wrote.
