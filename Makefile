@@ -15,7 +15,7 @@ test bench: export MEDIASERVER_MODELS ?= $(abspath ../shared/models)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install system demo test test-unit test-js test-boot check bench docs lock lock-images sbom clean
+.PHONY: help install system demo test test-unit test-js test-boot check bench bench-isolation docs lock lock-images sbom clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -64,6 +64,10 @@ check: $(DEVELOPMENT)  ## ruff, mypy --strict, and tsc on the page where node is
 
 bench: $(DEVELOPMENT)  ## the figures of docs/measurements.md, about a quarter of an hour
 	for part in path receive inference triton accuracy gateway; do $(PYTHON) -m tests.bench.$$part || exit; done
+
+bench-isolation: $(DEVELOPMENT)  ## what a good session keeps beside each attack, about ten minutes [PAIRS=1: an hour and a half more]
+	$(PYTHON) -m tests.bench.isolation
+	$(if $(PAIRS),$(PYTHON) -m tests.bench.isolation pairs)
 
 docs: $(DEVELOPMENT)  ## regenerate what is generated: docs/protocol.md, docs/settings.md
 	$(PYTHON) -m signaling.protocol_document > docs/protocol.md

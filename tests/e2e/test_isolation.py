@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
-from struct import pack
 
 import pytest
 import pytest_asyncio
-from aiortc.rtcsctptransport import Chunk, ForwardTsnChunk, SackChunk
-from aiortc.rtp import RtpPacket
 
 from tests.support.jpeg_client import jpeg_client
 from tests.support.server_process import ServerProcess, server_process
 from tests.support.waiting import eventually
-from tests.support.webrtc_client import WebrtcClient, webrtc_client
+from tests.support.webrtc_attacks import MEDIA_ATTACKS, SCTP_ATTACKS, Attack
+from tests.support.webrtc_client import webrtc_client
 
 CALM_S, ATTACK_S = 2.0, 3.0
-WHOLE, FIRST, MIDDLE = 3, 2, 0
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
@@ -29,125 +24,16 @@ async def server(tiny_models: Path) -> AsyncIterator[ServerProcess]:
         yield running
 
 
-async def paced(per_s: float, send: Callable[[int], Awaitable[None]]) -> None:
-    """Calls ``send`` with 0, 1, … at that rate for the time of an attack, or until the peer is closed."""
-    began = time.monotonic()
-    number = 0
-    with contextlib.suppress(ConnectionError):
-        while time.monotonic() - began < ATTACK_S:
-            await send(number)
-            number += 1
-            await asyncio.sleep(began + number / per_s - time.monotonic())
-
-
-async def fragments_of_a_message_without_end(client: WebrtcClient) -> None:
-    async def send(number: int) -> None:
-        await client.send_sctp(
-            *(client.data(b"x", flags=MIDDLE if number or part else FIRST) for part in range(60))
-        )
-
-    await paced(20, send)
-
-
-async def a_flood_of_words(client: WebrtcClient) -> None:
-    await paced(200, lambda number: client.send_sctp(client.data(bytes(900), flags=WHOLE)))
-
-
-async def data_that_leaves_one_out(client: WebrtcClient) -> None:
-    client.data(b"", flags=WHOLE)  # never sent
-    await paced(20, lambda number: client.send_sctp(*(client.data(b"x", flags=WHOLE) for _ in range(40))))
-
-
-async def acknowledgements_of_what_was_never_sent(client: WebrtcClient) -> None:
-    sctp = client.peer.sctp
-    chunk = SackChunk()
-    chunk.cumulative_tsn, chunk.advertised_rwnd = sctp._last_received_tsn or 0, 100_000  # type: ignore[union-attr]
-    chunk.gaps = [(1, 65535)] * 250
-    await paced(20, lambda number: client.send_sctp(chunk))
-
-
-async def channels_without_number(client: WebrtcClient) -> None:
-    async def send(number: int) -> None:
-        chunk = client.data(pack("!BBHLHH", 3, 0, 0, 0, 1, 0) + b"x", flags=WHOLE, protocol=50)
-        chunk.stream_id = 2 * number + 100
-        await client.send_sctp(chunk)
-
-    async def ignore(chunk: Chunk) -> None: ...
-
-    client.peer.sctp._receive_chunk = ignore  # type: ignore[union-attr,method-assign]
-    await paced(100, send)
-
-
-SCTP_ATTACKS = [
-    fragments_of_a_message_without_end,
-    a_flood_of_words,
-    data_that_leaves_one_out,
-    acknowledgements_of_what_was_never_sent,
-    channels_without_number,
-]
-
-
-async def a_parameter_of_length_0(client: WebrtcClient) -> None:
-    await paced(20, lambda number: client.send_sctp(pack("!BBHHHHH", 4, 0, 12, 1, 0, 0, 0)))
-
-
-async def streams_to_skip(client: WebrtcClient) -> None:
-    async def send(number: int) -> None:
-        chunk = ForwardTsnChunk()
-        chunk.cumulative_tsn = client.data(b"", flags=WHOLE).tsn
-        chunk.streams = [((number * 280 + each) % 65536, 1) for each in range(280)]
-        await client.send_sctp(chunk)
-
-    await paced(50, send)
-
-
-def rtp(client: WebrtcClient, number: int, payload: bytes, *, ssrc: int | None = None) -> bytes:
-    return RtpPacket(
-        payload_type=client.payload_type,
-        sequence_number=number & 0xFFFF,
-        timestamp=1000,
-        ssrc=client.sender._ssrc if ssrc is None else ssrc,
-        payload=payload,
-    ).serialize()
-
-
-async def keyframes_that_never_end(client: WebrtcClient) -> None:
-    await paced(200, lambda number: client.send_rtp(rtp(client, number, b"\x10\x9c\0\0")))
-
-
-async def a_new_source_each_time(client: WebrtcClient) -> None:
-    await paced(200, lambda number: client.send_rtp(rtp(client, 0, b"\x10\x9c\0\0", ssrc=number + 1)))
-
-
-async def a_flood_of_packets(client: WebrtcClient) -> None:
-    async def send(number: int) -> None:
-        for part in range(50):
-            await client.send_rtp(rtp(client, 50 * number + part, b"\x10\x9c\0\0"))
-
-    await paced(60, send)
-
-
-MEDIA_ATTACKS = [
-    a_parameter_of_length_0,
-    streams_to_skip,
-    keyframes_that_never_end,
-    a_new_source_each_time,
-    a_flood_of_packets,
-]
-
-
 @pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("attack", [*SCTP_ATTACKS, *MEDIA_ATTACKS], ids=lambda attack: attack.__name__)
-async def test_a_good_session_goes_on_beside(
-    server: ServerProcess, jpeg: bytes, attack: Callable[[WebrtcClient], Awaitable[None]]
-) -> None:
+async def test_a_good_session_goes_on_beside(server: ServerProcess, jpeg: bytes, attack: Attack) -> None:
     async with jpeg_client(server, jpeg, pose=False) as good, webrtc_client(server) as hostile:
         await eventually(lambda: good.results)
         began = len(good.results)
         await asyncio.sleep(CALM_S)
         calm = (len(good.results) - began) / CALM_S
         began = len(good.results)
-        await attack(hostile)
+        await attack(hostile, ATTACK_S)
         await asyncio.sleep(0.5)
         under_attack = (len(good.results) - began) / (ATTACK_S + 0.5)
         if attack in SCTP_ATTACKS:  # no well-meaning client does that
