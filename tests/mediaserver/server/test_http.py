@@ -68,7 +68,7 @@ async def test_models_that_cannot_be_used_make_the_server_unready(tmp_path: Path
     async def load_nothing(metrics: object) -> None:
         raise RuntimeError("the GPU is on holiday")
 
-    server = MediaServer(Settings(), load_nothing, Metrics(), scoreboard.alone().rows[0])  # type: ignore[arg-type]
+    server = MediaServer(Settings(), load_nothing, Metrics(), scoreboard.alone(1).rows[0])  # type: ignore[arg-type]
     async with server.running():
         assert await server.settled() is Readiness.FAILED
         assert server.trouble == "the GPU is on holiday"
