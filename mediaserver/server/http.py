@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Annotated
 
 import msgspec
@@ -13,7 +14,7 @@ from msgspec import Meta
 from mediaserver.paths import web_root
 from mediaserver.server.core import MediaServer, Readiness
 from mediaserver.server.http_access import check_control, client_address, may_read_metrics, named_as_ours
-from mediaserver.server.http_answers import refusal
+from mediaserver.server.http_answers import refusal, refusal_for
 from signaling.auth import Unauthorized, origin_allowed
 from signaling.websocket import SignalingSocket, SocketClosed
 
@@ -38,8 +39,7 @@ def create_app(server: MediaServer) -> web.Application:
     app.router.add_post("/drain", _drain)
     app.router.add_get("/metrics", _metrics)
     app.router.add_get("/config.json", _config)
-    app.router.add_get("/", _index)
-    app.router.add_static("/", web_root())
+    app.router.add_get("/{file:.*}", _page)
     return app
 
 
@@ -139,8 +139,20 @@ async def _config(request: web.Request) -> web.Response:
     return web.json_response({"api": request.app[_SERVER].settings.lifecycle_api})
 
 
-async def _index(request: web.Request) -> web.FileResponse:
-    return web.FileResponse(web_root() / "index.html")
+async def _page(request: web.Request) -> web.StreamResponse:
+    # It asks the disk: not on the event loop.
+    file = await asyncio.to_thread(_page_file, request.match_info["file"] or "index.html")
+    return refusal_for(404) if file is None else web.FileResponse(file)
+
+
+def _page_file(name: str) -> Path | None:
+    """A file of the page, and nothing outside its folder, whatever the name says."""
+    root = web_root().resolve()
+    try:
+        file = (root / name).resolve()
+        return file if file.is_relative_to(root) and file.is_file() else None
+    except (OSError, ValueError):
+        return None
 
 
 def _readable_by(origin: str | None) -> dict[str, str]:

@@ -98,10 +98,7 @@ class HttpConnection(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """Answers what is no HTTP (``status`` 400), and what a handler has failed at. The connection ends.
-
-        What the client sent is not logged: tokens may be in it.
-        """
+        """Answers what is no HTTP (``status`` 400), and what a handler has failed at. The connection ends."""
         if isinstance(exc, (web.RequestPayloadError, ConnectionError)):
             status = 400  # the body was no HTTP, or broke off
         elif status >= 500:
@@ -111,6 +108,10 @@ class HttpConnection(web.RequestHandler):
         answer = refusal_for(status)
         answer.force_close()
         return answer
+
+    def log_exception(self, *args: Any, exc_info: BaseException | None = None, **kwargs: Any) -> None:
+        """What aiohttp itself fails at. Its words may hold what the client sent, and so a token."""
+        logger.error("a connection failed: %s", type(exc_info).__name__)
 
 
 def connections(server: web.Server, headers: Mapping[str, str]) -> Callable[[], HttpConnection]:
