@@ -14,7 +14,7 @@ import jwt
 import pytest
 import pytest_asyncio
 
-from mediaserver.client.client import InferenceClient, Refused
+from mediaserver.client.client import InferenceClient, Refused, Unreachable
 from mediaserver.settings.types import Origin, TokenKeys
 from signaling.auth import Audience
 from signaling.messages import ErrorCode
@@ -146,8 +146,10 @@ async def test_one_subject_has_so_many_sessions_and_leaves_the_rest_to_others(ti
             assert (await say_hello(socket, token=token()))["type"] == "welcome"
         closing = await say_hello(sockets[2], token=token())
         assert closing == {"type": "closing", "reason": "too_many_sessions", "retry_after_s": 10.0}
+        with pytest.raises(Unreachable, match="too_many_sessions.*again in 10 s"):
+            await InferenceClient(live.socket_url, token=token()).__aenter__()
         assert (await say_hello(sockets[3], token=token(subject="bob")))["type"] == "welcome"
-        await eventually(lambda: live.ended("too_many_sessions") == 1)
+        await eventually(lambda: live.ended("too_many_sessions") == 2)
 
 
 async def test_pages_of_other_origins_are_refused_at_the_upgrade(live: LiveServer) -> None:
