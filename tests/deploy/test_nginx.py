@@ -252,7 +252,7 @@ async def test_an_address_has_so_many_sessions_at_most(tiny_models: Path, tmp_pa
         with pytest.raises(Unreachable, match="again in 10 s"):
             await connect(front)
         assert live.metric("connections_open") == MAX_SESSIONS_AN_ADDRESS
-    assert MAX_SESSIONS_AN_ADDRESS * 4 <= Settings().max_sessions
+    assert Settings().max_sessions >= MAX_SESSIONS_AN_ADDRESS * 4
 
 
 async def test_an_address_asks_so_often_at_most(tiny_models: Path, tmp_path: Path) -> None:

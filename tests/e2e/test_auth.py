@@ -146,7 +146,7 @@ async def test_one_subject_has_so_many_sessions_and_leaves_the_rest_to_others(ti
             assert (await say_hello(socket, token=token()))["type"] == "welcome"
         closing = await say_hello(sockets[2], token=token())
         assert closing == {"type": "closing", "reason": "too_many_sessions", "retry_after_s": 10.0}
-        with pytest.raises(Unreachable, match="too_many_sessions.*again in 10 s"):
+        with pytest.raises(Unreachable, match=r"too_many_sessions.*again in 10 s"):
             await InferenceClient(live.socket_url, token=token()).__aenter__()
         assert (await say_hello(sockets[3], token=token(subject="bob")))["type"] == "welcome"
         await eventually(lambda: live.ended("too_many_sessions") == 2)
