@@ -18,8 +18,7 @@ def client_address(request: web.Request) -> str:
     A proxy on this machine is believed: the last address in its ``X-Forwarded-For``, which is the one that
     the proxy itself has seen. Nobody else is.
     """
-    peer = request.transport.get_extra_info("peername") if request.transport else None
-    address = str(peer[0]) if peer else ""
+    address = _end(request, "peername")
     forwarded = request.headers.getall("X-Forwarded-For", [])
     if forwarded and is_loopback(address):
         return forwarded[-1].rpartition(",")[2].strip()
@@ -44,11 +43,8 @@ def named_as_ours(request: web.Request, host_setting: str, origins: Iterable[Ori
     the same origin, and only the name tells that it is not ours.
     """
     name = _host_name(request.headers.get("Host", ""))
-    arrived_at = request.transport.get_extra_info("sockname") if request.transport else None
-    own = {host_setting.lower(), *(_host_name(origin.partition("://")[2]) for origin in origins)}
-    if arrived_at:
-        own.add(str(arrived_at[0]).partition("%")[0])
-    return is_loopback(name) or name in own
+    pages = {_host_name(origin.partition("://")[2]) for origin in origins}
+    return is_loopback(name) or name in {host_setting.lower(), _end(request, "sockname"), *pages} - {""}
 
 
 def check_control(request: web.Request, keys: TokenKeys) -> None:
@@ -59,7 +55,8 @@ def check_control(request: web.Request, keys: TokenKeys) -> None:
 
 def may_read_metrics(request: web.Request, keys: TokenKeys | None) -> bool:
     """This machine may; from elsewhere, who has a token to control the server."""
-    if is_loopback(client_address(request)):
+    address = client_address(request)
+    if is_loopback(address) or address == _end(request, "sockname"):
         return True
     try:
         if keys is not None:
@@ -68,6 +65,12 @@ def may_read_metrics(request: web.Request, keys: TokenKeys | None) -> bool:
     except Unauthorized:
         pass
     return False
+
+
+def _end(request: web.Request, which: str) -> str:
+    """The address at one end of the connection: ``peername`` or ``sockname``; empty where it is gone."""
+    end = request.transport.get_extra_info(which) if request.transport else None
+    return str(end[0]).partition("%")[0] if end else ""
 
 
 def _host_name(authority: str) -> str:

@@ -4,11 +4,12 @@ import json
 from pathlib import Path
 
 import aiohttp
+import ifaddr
 import jwt
 import pytest
 from aiohttp.test_utils import make_mocked_request
 
-from mediaserver.server.http_access import client_address
+from mediaserver.server.http_access import client_address, is_loopback
 from mediaserver.settings.types import Origin, TokenKeys
 from tests.support.live_server import LiveServer, live_server
 from tests.support.token_vectors import KEYS
@@ -112,3 +113,15 @@ async def test_metrics_are_for_this_machine_and_who_may_control_the_server(tiny_
         for audience, expected in (("mediaserver-control", 200), ("mediaserver", 403)):
             bearer = {"Authorization": f"Bearer {signed(audience)}"}
             assert await status(live, "metrics", **outside, **bearer) == expected
+
+
+async def test_this_machine_is_this_machine_by_whichever_of_its_addresses(tiny_models: Path) -> None:
+    addresses = [ip.ip for adapter in ifaddr.get_adapters() for ip in adapter.ips if ip.is_IPv4]
+    address = next((ip for ip in addresses if not is_loopback(str(ip))), None)
+    if address is None:
+        pytest.skip("this machine has no address but the loopback's")
+    async with live_server(tiny_models, host="0.0.0.0", allow_anonymous=True) as live:
+        async with aiohttp.ClientSession(f"http://{address}:{live.port}") as http:
+            for path in ("/metrics", "/healthz"):
+                async with http.get(path) as response:
+                    assert response.status == 200
