@@ -40,7 +40,11 @@ class Unauthorized(Exception):
 
 
 class Expired(Unauthorized):
-    """The token was good, but its time is over."""
+    """The token was good, but its time is over. ``subject`` is who it was given to."""
+
+    def __init__(self, subject: str) -> None:
+        super().__init__("the token has expired")
+        self.subject = subject
 
 
 class BadKeys(ValueError):
@@ -92,7 +96,7 @@ def verify(token: str | None, keys: Mapping[str, str], audience: Audience, now: 
     if now < begins - CLOCK_SKEW_S:
         raise Unauthorized("the token is not valid yet")
     if now > expires + CLOCK_SKEW_S:
-        raise Expired("the token has expired")
+        raise Expired(subject)
     return subject
 
 

@@ -58,6 +58,8 @@ class EndReason(StrEnum):
     UNAUTHORIZED = "unauthorized"
     REPLACED = "replaced"
     SERVER_FULL = "server_full"
+    TOO_MANY_SESSIONS = "too_many_sessions"
+    """Of this token's subject."""
     SERVER_SHUTDOWN = "server_shutdown"
     INTERNAL_ERROR = "internal_error"
 

@@ -21,9 +21,7 @@ from tests.support.live_server import live_server
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted(
     [
-        ROOT / "README.md",
-        ROOT / "CONTRIBUTING.md",
-        ROOT / "CHANGELOG.md",
+        *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")),
         ROOT / "triton" / "README.md",
         *(ROOT / "docs").glob("*.md"),
     ]
@@ -113,6 +111,21 @@ def test_variables_are_settings(document: Path) -> None:
     known = {setting.variable for setting in describe()} | {"MEDIASERVER_CONFIG"}
     for variable in re.findall(r"MEDIASERVER_[A-Z_]+", document.read_text()):
         assert variable in known, variable
+
+
+def test_limits_are_where_the_document_says() -> None:
+    text = (ROOT / "SECURITY.md").read_text()
+    rows = [line.split(" | ") for line in re.findall(r"^\| (.+) \|$", text, re.MULTILINE)][1:]
+    known = {setting.key for setting in describe()}
+    for what, _, where, tested in rows:
+        constants = re.findall(r"`(\w+)` in `([\w/.]+)`", where)
+        for name, file in constants:
+            assert re.search(rf"^{name}\b.* = ", (ROOT / file).read_text(), re.MULTILINE), (what, name)
+        settings = re.findall(r"`(\w+)`(?! in)", where)
+        assert set(settings) <= known, what
+        assert constants or settings or "deploy/" in where, what
+        assert "tests/" in tested, what
+    assert len(rows) > 20
 
 
 def examples(document: Path, language: str) -> list[str]:

@@ -41,7 +41,7 @@ setting() {
 }
 
 [ -f "$settings" ] || fail "no $settings; copy stack.env.example and fill it in"
-for name in STACK_NAME REGION ARTIFACT_BUCKET DomainName HostedZoneId VpcId SubnetId AlarmEmail SourceUrl; do
+for name in STACK_NAME REGION ARTIFACT_BUCKET DomainName HostedZoneId VpcId SubnetId AlarmEmail SourceUrl SourceRef; do
     [ -n "$(setting $name)" ] || fail "$name is empty in $settings"
 done
 [ -n "$dry_run" ] || command -v aws >/dev/null || fail "the AWS command line is needed: package awscli"
@@ -51,6 +51,13 @@ AWS_DEFAULT_REGION=$(setting REGION)
 export AWS_DEFAULT_REGION
 # What is left of the file are template parameters, none of which holds a space.
 parameters=$(sed -n '/^[A-Z][a-z][A-Za-z]*=/p' "$settings")
+# The machine runs as root what it fetches: it must be what lies here, to the byte.
+if [ -z "$(setting SourceSha256)" ]; then
+    ref=$(setting SourceRef)
+    git rev-parse --quiet --verify "$ref^{commit}" >/dev/null || fail "SourceRef: no $ref in this checkout"
+    checksum=$(git -c tar.umask=0022 archive --format=tar "$ref^{commit}" | sha256sum)
+    parameters="$parameters SourceSha256=${checksum%% *}"
+fi
 
 output() {
     if [ -n "$dry_run" ]; then

@@ -85,6 +85,8 @@ class Link:
             raise Unreachable(f"{self._url}: no server answers ({str(exc) or 'timed out'})") from exc
         if isinstance(first, Error):
             raise Refused(f"{self._url}: {first.message} ({first.code})")
+        if isinstance(first, Closing):
+            raise _turned_away(self._url, first)
         if not isinstance(first, Welcome):
             raise Unreachable(f"{self._url}: the server did not welcome this client")
         self._ice_servers = first.ice_servers
@@ -209,6 +211,14 @@ def _signal_settled(peer: RTCPeerConnection, settled: asyncio.Event) -> None:
 def _settle(future: asyncio.Future[M], value: M) -> None:
     if not future.done():
         future.set_result(value)
+
+
+def _turned_away(url: str, closing: Closing) -> ClientError:
+    """In place of ``welcome``."""
+    if closing.retry_after_s is None:
+        return Refused(f"{url}: the server lets nobody in: {closing.reason}")
+    seconds = closing.retry_after_s
+    return Unreachable(f"{url}: no session now ({closing.reason}); try again in {seconds:g} s", seconds)
 
 
 def _handshake_error(url: str, exc: aiohttp.WSServerHandshakeError) -> ClientError:

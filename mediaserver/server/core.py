@@ -17,7 +17,9 @@ from inference.engines.charged import RunCosts
 from inference.engines.contract import Engine, EngineObserver
 from inference.fair_threads import FairThreads
 from inference.scheduler import Scheduler
+from mediaserver.server.bounded_pool import BoundedPool
 from mediaserver.server.loop_lag import watch_lag
+from mediaserver.server.memory import Memory
 from mediaserver.server.scoreboard import Row
 from mediaserver.session.connection import Connection
 from mediaserver.session.registry import SessionRegistry
@@ -31,6 +33,8 @@ _DRAIN_TIMEOUT_S = 3.0
 _SAMPLE_S = 5.0
 _MAX_GREETING = 256
 """Connections that have not said hello yet, in one process. Each takes some kilobytes, for 5 s at most."""
+_MAX_GREETING_OF_ONE = 64
+"""The same, from one address."""
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +62,7 @@ class Refusal:
 
 
 _FULL = Refusal("full", retry_after_s=10)
+_SHORT_OF_MEMORY = Refusal("memory", retry_after_s=10)
 
 
 class MediaServer:
@@ -77,7 +82,9 @@ class MediaServer:
         self._state_changed = asyncio.Condition()
         self._failure: str | None = None
         self._connections: dict[Connection, asyncio.Future[None]] = {}
-        self._registry = SessionRegistry(settings.resume_window_s, settings.max_sessions, row, metrics)
+        self._greeting = BoundedPool[Connection](_MAX_GREETING, _MAX_GREETING_OF_ONE)
+        self._registry = SessionRegistry(settings, row, metrics)
+        self._memory = Memory.of_this_process()
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[MediaServer]:
@@ -144,17 +151,24 @@ class MediaServer:
             return Refusal(self.readiness, retry_after_s=math.ceil(pause_s) if pause_s > 0 else 1)
         if self.row.board.places_taken >= self.settings.max_sessions:
             return _FULL
+        if self._memory.is_short(time.monotonic()):
+            return _SHORT_OF_MEMORY
         return None
 
-    async def connect(self, socket: SignalingSocket) -> None:
-        """Serves one client to its end. It gets its place when it has said ``hello``.
+    async def connect(self, socket: SignalingSocket, address: str) -> None:
+        """Serves one client, at ``address``, to its end. It gets its place when it has said ``hello``. Where
+        too many have not said it yet, whoever has been silent longest leaves.
 
         Raises `RuntimeError` before the engine is there, when `refusal` keeps clients out.
         """
         if self._inference is None:
             raise RuntimeError("the engine is not open yet")
-        self._make_room_for_greeting()
-        connection = Connection(socket, self._inference, self._registry)
+        connection = Connection(
+            socket, self._inference, self._registry, lambda: self._greeting.discard(connection)
+        )
+        silent = self._greeting.add(connection, address)
+        if silent is not None:
+            silent.end(EndReason.HELLO_TIMEOUT)
         ended = self._connections[connection] = asyncio.get_running_loop().create_future()
         if self.readiness is not Readiness.READY:
             connection.end(EndReason.SERVER_SHUTDOWN)  # that changed while the socket was being accepted
@@ -162,6 +176,7 @@ class MediaServer:
             with self.metrics.connection():
                 await connection.run()
         finally:
+            self._greeting.discard(connection)
             del self._connections[connection]
             ended.set_result(None)
 
@@ -173,12 +188,6 @@ class MediaServer:
         if self._connections:
             await asyncio.wait(list(self._connections.values()), timeout=_DRAIN_TIMEOUT_S)
         self._registry.close()
-
-    def _make_room_for_greeting(self) -> None:
-        """A client says hello at once; whoever has been silent longest leaves when too many are."""
-        greeting = [connection for connection in self._connections if connection.is_greeting]
-        for connection in greeting[: max(0, len(greeting) - _MAX_GREETING + 1)]:
-            connection.end(EndReason.HELLO_TIMEOUT)
 
     async def _change(self, state: Readiness) -> None:
         """Nothing comes after draining."""

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import time
+from pathlib import Path
 from typing import Annotated
 
 import msgspec
 from aiohttp import web
-from aiohttp.typedefs import Handler, Middleware
+from aiohttp.typedefs import Handler
 from msgspec import Meta
 
 from mediaserver.paths import web_root
 from mediaserver.server.core import MediaServer, Readiness
-from mediaserver.settings.types import HttpUrl
-from signaling.auth import Audience, Unauthorized, origin_allowed, verify
+from mediaserver.server.http_access import check_control, client_address, may_read_metrics, named_as_ours
+from mediaserver.server.http_answers import refusal, refusal_for
+from signaling.auth import Unauthorized, origin_allowed
 from signaling.websocket import SignalingSocket, SocketClosed
 
 _SERVER: web.AppKey[MediaServer] = web.AppKey("server", MediaServer)
 
 _MAX_BODY_BYTES = 4 * 1024
+_BODY_TIMEOUT_S = 10.0
 
 
 class _DrainRequest(msgspec.Struct):
@@ -29,9 +31,7 @@ class _DrainRequest(msgspec.Struct):
 
 def create_app(server: MediaServer) -> web.Application:
     """The application around a running `MediaServer`."""
-    app = web.Application(
-        client_max_size=_MAX_BODY_BYTES, middlewares=[_security_headers(server.settings.lifecycle_api)]
-    )
+    app = web.Application(client_max_size=_MAX_BODY_BYTES, middlewares=[_only_by_own_name])
     app[_SERVER] = server
     app.router.add_get("/ws/inference", _inference)
     app.router.add_get("/healthz", _healthz)
@@ -39,31 +39,43 @@ def create_app(server: MediaServer) -> web.Application:
     app.router.add_post("/drain", _drain)
     app.router.add_get("/metrics", _metrics)
     app.router.add_get("/config.json", _config)
-    app.router.add_get("/", _index)
-    app.router.add_static("/", web_root())
+    app.router.add_get("/{file:.*}", _page)
     return app
+
+
+@web.middleware
+async def _only_by_own_name(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Without keys whoever reaches the server may use it: a foreign page must not reach it by a browser."""
+    settings = request.app[_SERVER].settings
+    if settings.token_keys is None and not named_as_ours(request, settings.host, settings.allowed_origins):
+        message = (
+            "this server knows no such Host: use its address or localhost, name the page in allowed_origins, "
+            "or set token_keys"
+        )
+        return refusal(421, "misdirected_request", message)
+    return await handler(request)
 
 
 async def _inference(request: web.Request) -> web.StreamResponse:
     server = request.app[_SERVER]
     origin = request.headers.get("Origin")
-    if not origin_allowed(origin, request.host, server.settings.allowed_origins):
+    if not origin_allowed(origin, request.headers.get("Host", ""), server.settings.allowed_origins):
         server.metrics.connection_refused("origin")
         message = "pages of this origin may not use this server (allowed_origins)"
-        return _error(403, "origin", message, _readable_by(origin))
-    refusal = server.refusal()
-    if refusal is not None:
-        server.metrics.connection_refused(refusal.reason)
-        headers = {"Retry-After": str(refusal.retry_after_s)} | _readable_by(origin)
+        return refusal(403, "origin", message, _readable_by(origin))
+    closed = server.refusal()
+    if closed is not None:
+        server.metrics.connection_refused(closed.reason)
+        headers = {"Retry-After": str(closed.retry_after_s)} | _readable_by(origin)
         return web.json_response(
-            {"error": refusal.reason, "retry_after_s": refusal.retry_after_s}, status=503, headers=headers
+            {"error": closed.reason, "retry_after_s": closed.retry_after_s}, status=503, headers=headers
         )
     socket = SignalingSocket(request, server.settings.liveness_timeout_s)
     try:
         await socket.accept()
     except SocketClosed:
         return web.Response()  # nobody is there to read it
-    await server.connect(socket)
+    await server.connect(socket, client_address(request))
     return socket.response
 
 
@@ -73,14 +85,15 @@ async def _healthz(request: web.Request) -> web.Response:
 
 async def _readyz(request: web.Request) -> web.Response:
     server = request.app[_SERVER]
-    refusal = server.refusal()
+    closed = server.refusal()
     ready = server.able
     body = {
         "ready": ready,
         "state": "degraded" if server.readiness is Readiness.READY and not ready else server.readiness,
         "failure": server.trouble,
-        "accepting": refusal is None,
-        "retry_after_s": refusal.retry_after_s if refusal else None,
+        "accepting": closed is None,
+        "refusal": closed.reason if closed else None,
+        "retry_after_s": closed.retry_after_s if closed else None,
     }
     return web.json_response(body, status=200 if ready else 503)
 
@@ -90,25 +103,32 @@ async def _drain(request: web.Request) -> web.Response:
     server = request.app[_SERVER]
     keys = server.settings.token_keys
     if keys is None:
-        return _error(404, "not_found", "without token_keys nobody can be told from anybody: no draining")
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        return refusal(404, "not_found", "without token_keys nobody can be told from anybody: no draining")
     try:
-        verify(token if scheme.lower() == "bearer" else None, keys.by_id, Audience.CONTROL, time.time())
+        check_control(request, keys)
     except Unauthorized as exc:
-        return _error(401, "unauthorized", str(exc), {"WWW-Authenticate": "Bearer"})
+        return refusal(401, "unauthorized", str(exc), {"WWW-Authenticate": "Bearer"})
     try:
-        asked = msgspec.json.decode(await request.read(), type=_DrainRequest)
+        async with asyncio.timeout(_BODY_TIMEOUT_S):
+            body = await request.read()
+        asked = msgspec.json.decode(body, type=_DrainRequest)
+    except TimeoutError:
+        return refusal(408, "too_slow", f"the body may take {_BODY_TIMEOUT_S:g} s")
     except web.HTTPRequestEntityTooLarge:
-        return _error(413, "too_large", f"the body may have {_MAX_BODY_BYTES} bytes")
+        return refusal(413, "too_large", f"the body may have {_MAX_BODY_BYTES} bytes")
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
-        return _error(400, "bad_request", str(exc))
+        return refusal(400, "bad_request", str(exc))
     done = server.pause(asked.for_s, if_idle=asked.if_idle)
     return web.json_response({"sessions": server.sessions}, status=200 if done else 409)
 
 
 async def _metrics(request: web.Request) -> web.Response:
+    server = request.app[_SERVER]
+    if not may_read_metrics(request, server.settings.token_keys):
+        message = "metrics are for this machine; from elsewhere with a token to control the server"
+        return refusal(403, "forbidden", message)
     # With several workers it reads files: not on the event loop.
-    body = await asyncio.to_thread(request.app[_SERVER].metrics.exposition)
+    body = await asyncio.to_thread(server.metrics.exposition)
     return web.Response(
         body=body,
         headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"},
@@ -119,39 +139,22 @@ async def _config(request: web.Request) -> web.Response:
     return web.json_response({"api": request.app[_SERVER].settings.lifecycle_api})
 
 
-async def _index(request: web.Request) -> web.FileResponse:
-    return web.FileResponse(web_root() / "index.html")
+async def _page(request: web.Request) -> web.StreamResponse:
+    # It asks the disk: not on the event loop.
+    file = await asyncio.to_thread(_page_file, request.match_info["file"] or "index.html")
+    return refusal_for(404) if file is None else web.FileResponse(file)
+
+
+def _page_file(name: str) -> Path | None:
+    """A file of the page, and nothing outside its folder, whatever the name says."""
+    root = web_root().resolve()
+    try:
+        file = (root / name).resolve()
+        return file if file.is_relative_to(root) and file.is_file() else None
+    except (OSError, ValueError):
+        return None
 
 
 def _readable_by(origin: str | None) -> dict[str, str]:
     """A browser hides why an upgrade failed; a page on another host asks for it by GET."""
     return {} if origin is None else {"Access-Control-Allow-Origin": origin, "Vary": "Origin"}
-
-
-def _error(status: int, code: str, message: str, headers: dict[str, str] | None = None) -> web.Response:
-    return web.json_response({"error": code, "message": message}, status=status, headers=headers)
-
-
-def _security_headers(lifecycle_api: HttpUrl | None) -> Middleware:
-    connect = ["'self'", "ws:", "wss:"]
-    if lifecycle_api is not None:
-        # The machine that it names, at an address not known yet, is asked by HTTP why it refused a socket.
-        connect += [lifecycle_api.origin, "https:", "http://127.0.0.1:*", "http://localhost:*"]
-    headers = {
-        "Content-Security-Policy": (
-            "default-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; "
-            f"connect-src {' '.join(connect)}; frame-ancestors 'self'; base-uri 'none'; form-action 'none'"
-        ),
-        "X-Content-Type-Options": "nosniff",
-        "Referrer-Policy": "no-referrer",
-        "Cache-Control": "no-cache",
-    }
-
-    @web.middleware
-    async def add_headers(request: web.Request, handler: Handler) -> web.StreamResponse:
-        response = await handler(request)
-        if not response.prepared:
-            response.headers.update(headers)
-        return response
-
-    return add_headers

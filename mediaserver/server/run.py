@@ -6,9 +6,10 @@ import asyncio
 import contextlib
 import logging
 import os
+import resource
 import signal
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from typing import Any
 
 import ifaddr
@@ -24,6 +25,8 @@ from mediaserver.paths import temporary_folder
 from mediaserver.server import scoreboard
 from mediaserver.server.core import LoadEngine, MediaServer, Readiness
 from mediaserver.server.http import create_app
+from mediaserver.server.http_answers import security_headers
+from mediaserver.server.http_connection import connections
 from mediaserver.server.scoreboard import Row
 from mediaserver.server.supervisor import Supervisor
 from mediaserver.server.systemd import Notifier
@@ -45,10 +48,13 @@ def serve(settings: Settings) -> int:
     """
     _check_interfaces(settings)
     logs.configure(settings.log_level, settings.log_format)
+    _allow_descriptors()
     notifier = Notifier.from_environment(os.environ)
     if settings.workers > 1:
         return _serve_by_workers(settings, notifier)
-    server = MediaServer(settings, engine_loader(settings), Metrics(), scoreboard.alone().rows[0])
+    server = MediaServer(
+        settings, engine_loader(settings), Metrics(), scoreboard.alone(settings.max_sessions).rows[0]
+    )
     return uvloop.run(_serve(server, notifier))
 
 
@@ -60,6 +66,12 @@ def _check_interfaces(settings: Settings) -> None:
         raise SettingsError(
             f"setting 'ice_interfaces' is {given!r}, which names no address of this machine; it has {present}"
         )
+
+
+def _allow_descriptors() -> None:
+    """Shells often give 1024 descriptors of many more that they may: a session takes about ten."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def engine_loader(settings: Settings) -> LoadEngine:
@@ -92,7 +104,7 @@ def _serve_by_workers(settings: Settings, notifier: Notifier) -> int:
         files_in_use(settings)
     with (
         _held_port(settings.host, settings.port) as port,
-        scoreboard.shared(settings.workers) as board,
+        scoreboard.shared(settings.workers, settings.max_sessions) as board,
         temporary_folder("metrics") as metrics_folder,
     ):
         settings = msgspec.structs.replace(settings, port=port)
@@ -159,7 +171,7 @@ async def _serve(server: MediaServer, notifier: Notifier) -> int:
                     logger.info("stopping")
                     telling.cancel()
                     notifier.stopping()
-                    await stop_listening()
+                    stop_listening()
                     await server.drain()
     finally:
         telling.cancel()
@@ -168,23 +180,29 @@ async def _serve(server: MediaServer, notifier: Notifier) -> int:
 
 
 @contextlib.asynccontextmanager
-async def listening(server: MediaServer) -> AsyncIterator[tuple[str, Callable[[], Awaitable[None]]]]:
+async def listening(server: MediaServer) -> AsyncIterator[tuple[str, Callable[[], None]]]:
     """Serves HTTP for ``server``: yields its URL, with the port that it really has, and what ends
     taking connections while those that are open go on.
 
     Raises `AddressError`.
     """
     settings = server.settings
-    runner = web.AppRunner(create_app(server), access_log=None, shutdown_timeout=_HANDLER_SHUTDOWN_S)
+    runner = web.AppRunner(create_app(server), shutdown_timeout=_HANDLER_SHUTDOWN_S)
     await runner.setup()
+    assert runner.server is not None
+    connection = connections(runner.server, security_headers(settings.lifecycle_api))
     try:
-        site = web.TCPSite(runner, settings.host, settings.port, reuse_port=settings.workers > 1)
         try:
-            await site.start()
+            listener = await asyncio.get_running_loop().create_server(
+                connection, settings.host, settings.port, reuse_port=settings.workers > 1
+            )
         except (OSError, UnicodeError) as exc:
             raise _cannot_listen(settings.host, settings.port, exc) from exc
-        host, port = runner.addresses[0][:2]
-        yield f"http://{f'[{host}]' if ':' in host else host}:{port}/", site.stop
+        try:
+            host, port = listener.sockets[0].getsockname()[:2]
+            yield f"http://{f'[{host}]' if ':' in host else host}:{port}/", listener.close
+        finally:
+            listener.close()
     finally:
         await runner.cleanup()
 

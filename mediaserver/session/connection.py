@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
+from collections.abc import Callable
 
 from mediaserver.session.conversation import Conversation
 from mediaserver.session.ending import END_RULES, Ending
@@ -22,19 +23,24 @@ logger = logging.getLogger(__name__)
 
 
 class Connection:
-    """Owns what runs for the client of ``socket``, which is accepted already."""
+    """Owns what runs for the client of ``socket``, which is accepted already.
 
-    def __init__(self, socket: SignalingSocket, inference: Inference, registry: SessionRegistry) -> None:
+    ``on_greeted`` is called when the client has said who it is and has a place.
+    """
+
+    def __init__(
+        self,
+        socket: SignalingSocket,
+        inference: Inference,
+        registry: SessionRegistry,
+        on_greeted: Callable[[], None],
+    ) -> None:
         self._socket = socket
         self._inference = inference
         self._registry = registry
+        self._on_greeted = on_greeted
         self._ending = Ending()
         self._service: Service | None = None
-
-    @property
-    def is_greeting(self) -> bool:
-        """Whether the client still has to say who it is."""
-        return self._service is None
 
     def end(self, reason: EndReason) -> None:
         """Asks the connection to end; the first reason stands."""
@@ -58,6 +64,7 @@ class Connection:
     async def _serve(self) -> None:
         conversation = Conversation(self._socket, self._inference.metrics)
         greeted = await greet(conversation, self._inference, self._registry, self._replaced)
+        self._on_greeted()
         outlet = Outlet(self._socket, greeted.hello.channel, self._inference.metrics)
         self._service = Service(greeted, conversation, outlet, self._inference, self._ending)
         logger.info("session started", extra=fields(session=greeted.session.id, resumed=greeted.resumed))

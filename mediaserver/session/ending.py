@@ -33,6 +33,7 @@ END_RULES: dict[EndReason, EndRule] = {
     EndReason.UNAUTHORIZED: EndRule(None, resumable=False),
     EndReason.REPLACED: EndRule(None, resumable=True),
     EndReason.SERVER_FULL: EndRule(10.0, resumable=True),
+    EndReason.TOO_MANY_SESSIONS: EndRule(10.0, resumable=True),
     EndReason.SERVER_SHUTDOWN: EndRule(2.0, resumable=False),
     EndReason.INTERNAL_ERROR: EndRule(1.0, resumable=True),
 }

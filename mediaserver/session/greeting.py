@@ -55,29 +55,29 @@ async def greet(
     except TimeoutError as exc:
         raise ConnectionEnded(EndReason.HELLO_TIMEOUT) from exc
     async with conversation.refusing():
-        authorize(hello, inference.settings, registry)
-    session = registry.resume(hello.resume, detach) if hello.resume else None
+        subject = authorize(hello, inference.settings, registry)
+    session = registry.resume(hello.resume, subject, detach) if hello.resume else None
     if session is not None:
         return Greeted(hello, session, resumed=True)
     session = Session(inference, default_options(inference.settings, inference.engine.models))
-    registry.add(session, detach)
+    registry.add(session, subject, detach)
     return Greeted(hello, session, resumed=False)
 
 
-def authorize(hello: Hello, settings: Settings, registry: SessionRegistry) -> None:
-    """Checks the token where one is asked for; raises a fatal `ProtocolError`.
+def authorize(hello: Hello, settings: Settings, registry: SessionRegistry) -> str | None:
+    """Checks the token where one is asked for, and returns its subject; raises a fatal `ProtocolError`.
 
     A session takes its own client back with a token that has expired since: tokens live for minutes,
     sessions for hours, and networks fail at any time.
     """
     keys = settings.token_keys
     if keys is None:
-        return
+        return None
     try:
-        verify(hello.token, keys.by_id, Audience.SESSION, time.time())
+        return verify(hello.token, keys.by_id, Audience.SESSION, time.time())
     except Unauthorized as exc:
-        if isinstance(exc, Expired) and hello.resume in registry:
-            return
+        if isinstance(exc, Expired) and hello.resume and registry.holds(hello.resume, exc.subject):
+            return exc.subject
         raise ProtocolError(ErrorCode.UNAUTHORIZED, str(exc), fatal=True) from exc
 
 

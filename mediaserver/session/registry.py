@@ -9,6 +9,7 @@ from typing import Protocol
 
 from mediaserver.session.ending import END_RULES, ConnectionEnded
 from mediaserver.session.session import Session
+from mediaserver.settings.model import Settings
 from mediaserver.telemetry.metrics import Metrics
 from signaling.messages import EndReason
 
@@ -24,18 +25,20 @@ class SessionCount(Protocol):
         """Counts one session less."""
         ...
 
-    def take_place(self, limit: int) -> bool:
-        """Takes a place; false where ``limit`` of them are taken."""
+    def take_place(self, subject: str | None, limit: int) -> EndReason | None:
+        """Takes a place. Returns why there is none: all are taken, or ``limit`` of them by ``subject``."""
         ...
 
-    def free_place(self) -> None:
-        """Gives a place back."""
+    def free_place(self, subject: str | None) -> None:
+        """Gives a place of ``subject`` back."""
         ...
 
 
 @dataclass(slots=True)
 class _Entry:
     session: Session
+    subject: str | None
+    """Who was let in: the token's subject; ``None`` where no token is asked for."""
     detach: Callable[[], None] | None
     """Ends the connection that runs the session; ``None`` while no connection does."""
     ended: EndReason = EndReason.SERVER_SHUTDOWN
@@ -46,15 +49,13 @@ class _Entry:
 class SessionRegistry:
     """Sessions by resume token. A session stays for ``resume_window_s`` after its connection was lost.
 
-    At most ``max_sessions`` have a client at a time, over all workers; as many may wait here for theirs to
-    come back. They are counted in ``count`` and in the metrics.
+    Those that have a client have a place each, which are counted in ``count``, over all workers:
+    ``max_sessions``, of which one subject may have ``max_sessions_per_subject``. As many may wait here for
+    their clients to come back.
     """
 
-    def __init__(
-        self, resume_window_s: float, max_sessions: int, count: SessionCount, metrics: Metrics
-    ) -> None:
-        self._resume_window_s = resume_window_s
-        self._max_sessions = max_sessions
+    def __init__(self, settings: Settings, count: SessionCount, metrics: Metrics) -> None:
+        self._settings = settings
         self._count = count
         self._metrics = metrics
         self._entries: dict[str, _Entry] = {}
@@ -63,34 +64,36 @@ class SessionRegistry:
         """Sessions with a client, and those that wait for theirs to come back."""
         return len(self._entries)
 
-    def __contains__(self, token: object) -> bool:
-        """Whether ``token`` leads to a session."""
-        return token in self._entries
+    def holds(self, token: str, subject: str | None) -> bool:
+        """Whether ``token`` leads to a session of ``subject``."""
+        entry = self._entries.get(token)
+        return entry is not None and entry.subject == subject
 
-    def add(self, session: Session, detach: Callable[[], None]) -> None:
-        """Takes in a new session, run by the connection that ``detach`` ends.
+    def add(self, session: Session, subject: str | None, detach: Callable[[], None]) -> None:
+        """Takes in a new session of ``subject``, run by the connection that ``detach`` ends.
 
         Raises `ConnectionEnded` where there is no place, or no sessions are taken now.
         """
-        self._take_place()
+        self._take_place(subject)
         if not self._count.begin_session():
-            self._count.free_place()
+            self._count.free_place(subject)
             raise ConnectionEnded(EndReason.SERVER_SHUTDOWN)
         self._metrics.sessions_started.inc()
         self._metrics.sessions_live.inc()
-        self._entries[session.resume_token] = _Entry(session, detach)
+        self._entries[session.resume_token] = _Entry(session, subject, detach)
 
-    def resume(self, token: str, detach: Callable[[], None]) -> Session | None:
-        """The session that ``token`` belongs to, now run by another connection.
+    def resume(self, token: str, subject: str | None, detach: Callable[[], None]) -> Session | None:
+        """The session that ``token`` belongs to, now run by another connection; ``None`` where there is none,
+        or it is another subject's.
 
         A connection that still runs it is ended: the client knows better that it is dead. Raises
         `ConnectionEnded` where there is no place; the session goes on waiting then.
         """
-        entry = self._entries.get(token)
-        if entry is None:
+        if not self.holds(token, subject):
             return None
+        entry = self._entries[token]
         if entry.detach is None:
-            self._take_place()
+            self._take_place(subject)
         else:
             entry.detach()
         if entry.expiry is not None:
@@ -109,11 +112,12 @@ class SessionRegistry:
         if entry is None or entry.detach != detach:
             return
         entry.detach, entry.ended = None, reason
-        self._count.free_place()
-        if END_RULES[reason].resumable and self._resume_window_s > 0:
+        self._count.free_place(entry.subject)
+        window_s = self._settings.resume_window_s
+        if END_RULES[reason].resumable and window_s > 0:
             loop = asyncio.get_running_loop()
-            entry.expiry = loop.call_later(self._resume_window_s, self._forget, session.resume_token)
-            self._forget_longest_lost()
+            entry.expiry = loop.call_later(window_s, self._forget, session.resume_token)
+            self._forget_longest_lost(entry.subject)
         else:
             self._forget(session.resume_token)
 
@@ -122,22 +126,29 @@ class SessionRegistry:
         for token in list(self._entries):
             self._forget(token)
 
-    def _take_place(self) -> None:
-        if not self._count.take_place(self._max_sessions):
-            raise ConnectionEnded(EndReason.SERVER_FULL)
+    def _take_place(self, subject: str | None) -> None:
+        reason = self._count.take_place(subject, self._settings.max_sessions_per_subject)
+        if reason is not None:
+            raise ConnectionEnded(reason)
 
-    def _forget_longest_lost(self) -> None:
-        """Lost sessions are small, but clients that come and go quickly must not pile them up."""
+    def _forget_longest_lost(self, subject: str | None) -> None:
+        """Lost sessions are small, but clients that come and go quickly must not pile them up, and those of
+        one subject must not push out the others'."""
         waiting = sorted(
-            (entry.expiry.when(), token) for token, entry in self._entries.items() if entry.expiry is not None
+            (entry.expiry.when(), token, entry.subject)
+            for token, entry in self._entries.items()
+            if entry.expiry is not None
         )
-        for _, token in waiting[: max(0, len(waiting) - self._max_sessions)]:
-            self._forget(token)
+        own = [token for _, token, of in waiting if of == subject]
+        if subject is not None and len(own) > self._settings.max_sessions_per_subject:
+            self._forget(own[0])
+        elif len(waiting) > self._settings.max_sessions:
+            self._forget(waiting[0][1])
 
     def _forget(self, token: str) -> None:
         entry = self._entries.pop(token)
         if entry.detach is not None:
-            self._count.free_place()
+            self._count.free_place(entry.subject)
         if entry.expiry is not None:
             entry.expiry.cancel()
         self._count.end_session()

@@ -91,6 +91,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             description="Sessions that have a client at a time, in all workers; more are refused with 503.",
         ),
     ] = 32
+    max_sessions_per_subject: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=10_000,
+            description="How many of these one token's subject (`sub`) may have; more are refused.",
+        ),
+    ] = 8
     max_in_flight: Annotated[
         int | None,
         Meta(

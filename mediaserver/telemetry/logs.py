@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
-from aiohttp.http import HttpProcessingError
 
 from signaling.rate_limit import RateLimit
 
@@ -35,12 +34,6 @@ def configure(level: str, log_format: str, worker: int | None = None) -> None:
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     for name in _NOISY:
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.root.level))
-    logging.getLogger("aiohttp.server").addFilter(_is_not_of_a_bad_request)
-
-
-def _is_not_of_a_bad_request(record: logging.LogRecord) -> bool:
-    """aiohttp answers what is no HTTP with 400, and logs it with what the client sent, tokens too."""
-    return record.exc_info is None or not isinstance(record.exc_info[1], HttpProcessingError)
 
 
 class TextFormatter(logging.Formatter):

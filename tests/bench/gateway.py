@@ -68,7 +68,7 @@ async def main(arguments: list[str]) -> None:
         async with serving(*arguments, models=write_tiny_models(folder)) as server:
             port = urlsplit(server.url).port
             assert port is not None
-            async with gateway(folder, [port]) as front:
+            async with gateway(folder, [port], sessions_an_address=_COUNT) as front:
                 replays = await send(front, clip, _COUNT)
     rates = sorted(replay.results / _SECONDS for replay in replays)
     ages_ms = [age for replay in replays for age in replay.ages_ms]

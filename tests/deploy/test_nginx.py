@@ -14,6 +14,7 @@ import pytest_asyncio
 
 from mediaserver.client.client import Unreachable
 from mediaserver.client.link import Link
+from mediaserver.settings.model import Settings
 from mediaserver.settings.types import HttpUrl
 from signaling.messages import Hello
 from tests.support.free_port import free_ports
@@ -25,7 +26,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 PAGE = ["/", "/engine/engine.html", "/ui/page.js", "/ui/icon.svg", "/sample/street.mp4", "/config.json"]
 OF_THE_PAGE = ["Content-Security-Policy", "X-Content-Type-Options", "Referrer-Policy", "Cache-Control"]
-MAX_SESSIONS_AN_ADDRESS = 32
+MAX_SESSIONS_AN_ADDRESS = 8
 UPGRADE = "Connection: Upgrade\r\nUpgrade: {}\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {}==\r\n"
 
 
@@ -238,7 +239,7 @@ async def test_the_server_hears_what_it_can_trust(tmp_path: Path) -> None:
 
 async def test_an_address_has_so_many_sessions_at_most(tiny_models: Path, tmp_path: Path) -> None:
     async with contextlib.AsyncExitStack() as stack:
-        live = await stack.enter_async_context(live_server(tiny_models, max_sessions=64))
+        live = await stack.enter_async_context(live_server(tiny_models))
         front = await stack.enter_async_context(gateway(tmp_path, [live.port]))
         http = await stack.enter_async_context(visitor(front))
         for _ in range(MAX_SESSIONS_AN_ADDRESS):
@@ -251,6 +252,7 @@ async def test_an_address_has_so_many_sessions_at_most(tiny_models: Path, tmp_pa
         with pytest.raises(Unreachable, match="again in 10 s"):
             await connect(front)
         assert live.metric("connections_open") == MAX_SESSIONS_AN_ADDRESS
+    assert Settings().max_sessions >= MAX_SESSIONS_AN_ADDRESS * 4
 
 
 async def test_an_address_asks_so_often_at_most(tiny_models: Path, tmp_path: Path) -> None:
@@ -314,10 +316,10 @@ async def test_several_servers_share_the_sessions(tiny_models: Path, tmp_path: P
         one, other = [await stack.enter_async_context(live_server(tiny_models)) for _ in range(2)]
         front = await stack.enter_async_context(gateway(tmp_path, [one.port, other.port]))
         http = await stack.enter_async_context(visitor(front))
-        for _ in range(6):
+        for _ in range(4):
             await stack.enter_async_context(http.ws_connect("/ws/inference"))
-        assert {live.metric("connections_open") for live in (one, other)} == {3}
+        assert {live.metric("connections_open") for live in (one, other)} == {2}
         one.server.pause(60, if_idle=False)
         for _ in range(3):  # one takes nobody: the other takes all
             await stack.enter_async_context(http.ws_connect("/ws/inference"))
-        await eventually(lambda: other.metric("connections_open") == 6)
+        await eventually(lambda: other.metric("connections_open") == 5)

@@ -74,6 +74,32 @@ def test_commands_of_the_program_are_understood(unit: Path) -> None:
         _parser().parse_args(command.split())
 
 
+def given(unit: Path, key: str) -> list[str]:
+    """The values of a key, of which later ones add to earlier ones."""
+    return [
+        value
+        for line in re.findall(rf"^{key}=(.*)$", unit.read_text(), re.MULTILINE)
+        for value in line.split()
+    ]
+
+
+def test_only_units_that_need_the_machine_s_credentials_reach_them() -> None:
+    """A client names addresses that the server then sends packets to. (AWS's metadata, IPv4 and IPv6.)"""
+    server, drop_in = SYSTEMD / "mediaserver.service", AWS / "systemd" / "mediaserver.conf"
+    assert given(server, "IPAddressDeny") == ["169.254.169.254", "fd00:ec2::254"]
+    assert not [key for file in (server, drop_in) for key in given(file, "IPAddressAllow")]
+    assert not given(drop_in, "IPAddressDeny")
+    for unit in (SYSTEMD / "mediaserver-heartbeat.service", *(AWS / "systemd").glob("*.service")):
+        assert not given(unit, "IPAddressDeny"), unit.name
+
+
+def test_the_server_leaves_memory_to_the_machine_and_frames_never_reach_a_disk() -> None:
+    unit = SYSTEMD / "mediaserver.service"
+    (high,), (most,) = given(unit, "MemoryHigh"), given(unit, "MemoryMax")
+    assert 0 < int(high.rstrip("%")) < int(most.rstrip("%")) < 100
+    assert given(unit, "MemorySwapMax") == ["0"] == given(unit, "LimitCORE")
+
+
 def test_the_settings_file_is_understood() -> None:
     lines = (SYSTEMD / "mediaserver.env").read_text().replace("@KEY@", "0" * 64).splitlines()
     given = dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))

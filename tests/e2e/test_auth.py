@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections.abc import AsyncIterator
@@ -13,7 +14,7 @@ import jwt
 import pytest
 import pytest_asyncio
 
-from mediaserver.client.client import InferenceClient, Refused
+from mediaserver.client.client import InferenceClient, Refused, Unreachable
 from mediaserver.settings.types import Origin, TokenKeys
 from signaling.auth import Audience
 from signaling.messages import ErrorCode
@@ -35,9 +36,13 @@ async def live(tiny_models: Path) -> AsyncIterator[LiveServer]:
 
 
 def token(
-    audience: str = "mediaserver", key_id: str = "k2", secret: str | None = None, life_s: int = 60
+    audience: str = "mediaserver",
+    key_id: str = "k2",
+    secret: str | None = None,
+    life_s: int = 60,
+    subject: str = "ada",
 ) -> str:
-    claims = {"aud": audience, "sub": "ada", "exp": int(time.time()) + life_s}
+    claims = {"aud": audience, "sub": subject, "exp": int(time.time()) + life_s}
     return jwt.encode(claims, secret or KEYS[key_id], algorithm="HS256", headers={"kid": key_id})
 
 
@@ -108,6 +113,7 @@ async def test_only_the_session_s_own_client_may_be_that_late(live: LiveServer) 
         for late in (
             {"token": token(life_s=-60), "resume": "no-such-session"},
             {"token": None, "resume": welcome["resume_token"]},
+            {"token": token(life_s=-60, subject="eve"), "resume": welcome["resume_token"]},
             {
                 "token": token(secret="a key that someone else thought of!!"),
                 "resume": welcome["resume_token"],
@@ -117,6 +123,33 @@ async def test_only_the_session_s_own_client_may_be_that_late(live: LiveServer) 
                 assert (await say_hello(second, **late))["code"] == "unauthorized"
         await first.send_str('{"type":"ping"}')
         assert (await first.receive_json(timeout=5))["type"] == "pong", "and it does not notice"
+
+
+async def test_a_stolen_resume_token_is_worth_nothing_with_another_s_token(live: LiveServer) -> None:
+    async with raw_socket(live) as first, raw_socket(live) as second:
+        welcome = await say_hello(first, token=token())
+        stolen = await say_hello(second, token=token(subject="eve"), resume=welcome["resume_token"])
+        assert (stolen["type"], stolen["resumed"]) == ("welcome", False)
+        assert stolen["session"] != welcome["session"]
+        await first.send_str('{"type":"ping"}')
+        assert (await first.receive_json(timeout=5))["type"] == "pong", "and its client does not notice"
+
+
+async def test_one_subject_has_so_many_sessions_and_leaves_the_rest_to_others(tiny_models: Path) -> None:
+    keys = TokenKeys(json.dumps(KEYS))
+    async with (
+        live_server(tiny_models, token_keys=keys, max_sessions_per_subject=2) as live,
+        contextlib.AsyncExitStack() as stack,
+    ):
+        sockets = [await stack.enter_async_context(raw_socket(live)) for _ in range(4)]
+        for socket in sockets[:2]:
+            assert (await say_hello(socket, token=token()))["type"] == "welcome"
+        closing = await say_hello(sockets[2], token=token())
+        assert closing == {"type": "closing", "reason": "too_many_sessions", "retry_after_s": 10.0}
+        with pytest.raises(Unreachable, match=r"too_many_sessions.*again in 10 s"):
+            await InferenceClient(live.socket_url, token=token()).__aenter__()
+        assert (await say_hello(sockets[3], token=token(subject="bob")))["type"] == "welcome"
+        await eventually(lambda: live.ended("too_many_sessions") == 2)
 
 
 async def test_pages_of_other_origins_are_refused_at_the_upgrade(live: LiveServer) -> None:

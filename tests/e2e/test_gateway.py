@@ -54,7 +54,10 @@ async def test_a_certificate_that_nobody_trusts_is_a_clear_error(
 
 async def test_twenty_replays_at_once_all_get_results(tiny_models: Path, tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "squares.mp4", seconds=4, fps=5, size=(320, 240))
-    async with live_server(tiny_models) as live, gateway(tmp_path, [live.port]) as front:
+    async with (
+        live_server(tiny_models) as live,
+        gateway(tmp_path, [live.port], sessions_an_address=20) as front,
+    ):
         replays = await send(front, clip, 20)
     assert len(replays) == 20
     assert all(replay.results > 0 for replay in replays), replays

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import re
 import shutil
 import subprocess
@@ -19,12 +20,17 @@ def dry_run(settings: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True, check=False)
 
 
+def filled_in(settings: Path, **values: str) -> Path:
+    """The example with every empty value filled in."""
+    lines = [
+        f"{line}{values.get(line[:-1], 'x')}" if line.endswith("=") else line for line in EXAMPLE.splitlines()
+    ]
+    settings.write_text("\n".join([*lines, *(f"{name}={value}" for name, value in values.items())]) + "\n")
+    return settings
+
+
 def test_a_dry_run_shows_every_step_in_order(tmp_path: Path) -> None:
-    settings = tmp_path / "stack.env"
-    settings.write_text(
-        "".join(line + ("x\n" if line.endswith("=") else "\n") for line in EXAMPLE.splitlines())
-    )
-    done = dry_run(settings)
+    done = dry_run(filled_in(tmp_path / "stack.env", SourceSha256="0" * 64))
     assert done.returncode == 0, done.stderr
     steps = [line.split()[1:4] for line in done.stdout.splitlines() if line.startswith("+")]
     assert [step[0].rpartition("/")[2] for step in steps] == ["build.sh", *["aws"] * 5]
@@ -37,6 +43,18 @@ def test_a_dry_run_shows_every_step_in_order(tmp_path: Path) -> None:
     ]
     assert "DomainName=gpu.example.org HostedZoneId=x" in done.stdout
     assert "--exclude tests/*" in done.stdout
+
+
+def test_the_checksum_of_the_source_is_that_of_this_checkout(tmp_path: Path) -> None:
+    if not (AWS.parents[1] / ".git").exists():
+        pytest.skip("this is no checkout")
+    done = dry_run(filled_in(tmp_path / "stack.env", SourceRef="HEAD"))
+    assert done.returncode == 0, done.stderr
+    command = ["git", "-c", "tar.umask=0022", "archive", "--format=tar", "HEAD"]
+    archive = subprocess.run(command, cwd=AWS.parents[1], capture_output=True, check=True).stdout
+    assert f"SourceSha256={hashlib.sha256(archive).hexdigest()}" in done.stdout
+    unknown = dry_run(filled_in(tmp_path / "stack.env", SourceRef="no-such-tag"))
+    assert (unknown.returncode, "no no-such-tag in this checkout" in unknown.stderr) == (1, True)
 
 
 def test_what_is_not_filled_in_is_named(tmp_path: Path) -> None:

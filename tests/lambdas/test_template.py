@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import subprocess
@@ -203,7 +204,7 @@ def test_the_machine_is_closed_but_for_https_and_media(resources: dict[str, Any]
     assert doors == {("tcp", "443"), ("udp", '{"Ref": "UdpFrom"}')}
     (template,) = of_type(resources, "AWS::EC2::LaunchTemplate").values()
     data = template["LaunchTemplateData"]
-    assert data["MetadataOptions"]["HttpTokens"] == "required"
+    assert data["MetadataOptions"] == {"HttpTokens": "required", "HttpPutResponseHopLimit": 1}
     assert data["BlockDeviceMappings"][0]["Ebs"]["Encrypted"] is True
     assert data["InstanceInitiatedShutdownBehavior"] == "stop"
 
@@ -228,6 +229,64 @@ def test_the_machine_s_boot_script_gives_the_first_boot_all_that_it_needs(boot_s
     given = re.findall(r"^ +--([a-z-]+) ", boot_script, re.MULTILINE)
     assert given == [name.replace("_", "-") for name in needed.split()]
     assert "export AWS_DEFAULT_REGION" in boot_script
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """A repository with a first boot that says so, and the tag v1."""
+    repository = tmp_path / "source"
+    script = repository / "deploy" / "aws" / "first-boot.sh"
+    script.parent.mkdir(parents=True)
+    script.write_text("#!/bin/sh\necho first boot\n")
+    script.chmod(0o755)
+    git(repository, "init", "--quiet")
+    git(repository, "add", ".")
+    git(repository, "-c", "user.name=t", "-c", "user.email=t@t", "commit", "--quiet", "--message=first")
+    git(repository, "-c", "user.name=t", "-c", "user.email=t@t", "tag", "--annotate", "--message=1", "v1")
+    return repository
+
+
+def git(repository: Path, *words: str) -> bytes:
+    return subprocess.run(["git", "-C", repository, *words], capture_output=True, check=True).stdout
+
+
+def boot(
+    script: str, machine: Path, source: Path, ref: str, checksum: str
+) -> subprocess.CompletedProcess[str]:
+    """Runs the boot script in a folder that stands for the machine."""
+    (machine / "opt").mkdir(parents=True)
+    (machine / "etc/mediaserver").mkdir(parents=True)
+    for name, value in (
+        ("${SourceUrl}", source.as_uri()),
+        ("${SourceRef}", ref),
+        ("${SourceSha256}", checksum),
+        ("/opt", str(machine / "opt")),
+        ("/etc/mediaserver", str(machine / "etc/mediaserver")),
+    ):
+        script = script.replace(name, value)
+    return subprocess.run(["bash"], input=script, capture_output=True, text=True, check=False)
+
+
+def test_the_machine_runs_the_very_source_that_the_operator_has_seen(
+    boot_script: str, source: Path, tmp_path: Path
+) -> None:
+    archive = git(source, "-c", "tar.umask=0022", "archive", "--format=tar", "v1^{commit}")
+    checksum = hashlib.sha256(archive).hexdigest()
+    commit = git(source, "rev-parse", "HEAD").decode().strip()
+    for ref in ("v1", commit):
+        done = boot(boot_script, tmp_path / f"machine-{ref}", source, ref, checksum)
+        assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "first boot"), done.stderr
+        assert (tmp_path / f"machine-{ref}/etc/mediaserver/first-boot-done").exists()
+
+
+def test_a_source_that_has_changed_is_not_run(boot_script: str, source: Path, tmp_path: Path) -> None:
+    machine = tmp_path / "machine"
+    done = boot(boot_script, machine, source, "v1", "0" * 64)
+    assert done.returncode != 0
+    assert "did NOT match" in done.stderr
+    assert "first boot" not in done.stdout
+    assert not (machine / "opt" / "mediaserver").exists()
+    assert not (machine / "etc/mediaserver/first-boot-done").exists()
 
 
 def test_the_bucket_is_read_through_the_distribution_alone(resources: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import datetime
 import getpass
+import re
 import shutil
 import ssl
 from collections.abc import AsyncIterator
@@ -72,8 +73,13 @@ class Gateway:
 
 
 @contextlib.asynccontextmanager
-async def gateway(folder: Path, upstreams: list[int], *, lifecycle_api: str = "") -> AsyncIterator[Gateway]:
-    """nginx in front of servers on those ports of this machine. Skips the test where there is no nginx."""
+async def gateway(
+    folder: Path, upstreams: list[int], *, lifecycle_api: str = "", sessions_an_address: int | None = None
+) -> AsyncIterator[Gateway]:
+    """nginx in front of servers on those ports of this machine. Skips the test where there is no nginx.
+
+    ``sessions_an_address`` is for tests whose many users have one address, in place of the shipped limit.
+    """
     if NGINX is None:
         pytest.skip("nginx is not installed (Debian: nginx)")
     https_port, http_port = free_ports(2)
@@ -81,7 +87,11 @@ async def gateway(folder: Path, upstreams: list[int], *, lifecycle_api: str = ""
     site = edited(folder, upstreams, https_port, http_port, lifecycle_api)
     (folder / "conf.d").mkdir()
     (folder / "conf.d" / "mediaserver.conf").write_text(site)
-    (folder / "mediaserver").symlink_to(SHIPPED / "mediaserver")
+    shutil.copytree(SHIPPED / "mediaserver", folder / "mediaserver")
+    if sessions_an_address is not None:
+        locations = folder / "mediaserver" / "locations.conf"
+        limit = re.compile(r"(?<=limit_conn mediaserver_sessions )\d+")
+        locations.write_text(limit.sub(str(sessions_an_address), locations.read_text()))
     main = folder / "nginx.conf"
     main.write_text(_MAIN.format(user=getpass.getuser(), folder=folder))
     log = folder / "error.log"

@@ -48,7 +48,7 @@ async def live_server(
     async def load_engine(observer: EngineObserver) -> Engine:
         return wrap(await load(observer))
 
-    server = MediaServer(used, load_engine, Metrics(), scoreboard.alone().rows[0])
+    server = MediaServer(used, load_engine, Metrics(), scoreboard.alone(used.max_sessions).rows[0])
     async with server.running(), listening(server) as (url, _):
         if wait_ready:
             await eventually(lambda: server.refusal() is None, 30)

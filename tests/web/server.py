@@ -35,12 +35,12 @@ async def serving(
 ) -> AsyncIterator[str]:
     """The address of a server; port 0 unless ``settings`` say otherwise."""
     chosen = Settings(**{"port": 0, "pose": False, **settings})  # type: ignore[arg-type]
-    server = MediaServer(chosen, load_engine, Metrics(), scoreboard.alone().rows[0])
+    server = MediaServer(chosen, load_engine, Metrics(), scoreboard.alone(chosen.max_sessions).rows[0])
     async with server.running(), listening(server) as (url, stop_listening):
         while wait_ready and server.readiness is Readiness.LOADING:  # noqa: ASYNC110 - it has no event
             await asyncio.sleep(0.01)
         yield url
-        await stop_listening()
+        stop_listening()
         await server.drain()
 
 

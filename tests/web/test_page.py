@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from mediaserver.settings.types import Origin
 from tests.web.browser import FAKE_CAMERA, Page, chromium, expect
 from tests.web.server import RedThingDetector, loading, never_loads, serving
 
@@ -211,7 +212,11 @@ async def test_insecure_origin() -> None:
 
 
 async def _fails(words: str, *, flags: tuple[str, ...], host: str = "127.0.0.1") -> None:
-    async with serving(never_loads, wait_ready=False) as address, chromium(*flags) as browser:
+    known = (Origin(f"http://{host}"),)
+    async with (
+        serving(never_loads, wait_ready=False, allowed_origins=known) as address,
+        chromium(*flags) as browser,
+    ):
         page = await browser.new_page()
         await page.goto(address.replace("127.0.0.1", host))
         await page.get_by_role("button", name="Start", exact=True).click()

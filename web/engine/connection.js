@@ -155,6 +155,7 @@ const CODE_BY_END_REASON = {
   [EndReason.REPLACED]: FailureCode.REPLACED,
   [EndReason.PROTOCOL_ERROR]: FailureCode.PROTOCOL_ERROR,
   [EndReason.SERVER_FULL]: FailureCode.SERVER_BUSY,
+  [EndReason.TOO_MANY_SESSIONS]: FailureCode.TOO_MANY_SESSIONS,
   [EndReason.SERVER_SHUTDOWN]: FailureCode.SERVER_RESTARTING,
   [EndReason.INTERNAL_ERROR]: FailureCode.SERVER_ERROR,
 };
@@ -163,6 +164,7 @@ const CODE_BY_END_REASON = {
 const CODE_BY_REFUSAL = {
   loading: FailureCode.MODELS_LOADING,
   full: FailureCode.SERVER_BUSY,
+  memory: FailureCode.SERVER_BUSY,
   draining: FailureCode.SERVER_RESTARTING,
   failed: FailureCode.SERVER_ERROR,
   unavailable: FailureCode.SERVER_UNREACHABLE,

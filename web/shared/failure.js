@@ -18,6 +18,7 @@ export const FailureCode = Object.freeze({
   SERVER_SILENT: "server_silent",
   ORIGIN_REFUSED: "origin_refused",
   SERVER_BUSY: "server_busy",
+  TOO_MANY_SESSIONS: "too_many_sessions",
   MODELS_LOADING: "models_loading",
   MODELS_AWAY: "models_away",
   SERVER_RESTARTING: "server_restarting",

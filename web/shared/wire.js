@@ -23,6 +23,7 @@ export const EndReason = Object.freeze({
   UNAUTHORIZED: "unauthorized",
   REPLACED: "replaced",
   SERVER_FULL: "server_full",
+  TOO_MANY_SESSIONS: "too_many_sessions",
   SERVER_SHUTDOWN: "server_shutdown",
   INTERNAL_ERROR: "internal_error",
 });

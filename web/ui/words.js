@@ -92,6 +92,11 @@ export const FAILURE_WORDS = {
     advice: "All its places are taken. You get in as soon as one is free; leave this page open.",
     button: null,
   },
+  [FailureCode.TOO_MANY_SESSIONS]: {
+    title: "Too many sessions are yours",
+    advice: "All that your access allows are open. Close one, in another tab or on another machine; this one goes on then.",
+    button: null,
+  },
   [FailureCode.MODELS_LOADING]: {
     title: "The models are loading",
     advice: "The server has just started. This takes a few seconds.",

@@ -6,6 +6,7 @@ import aiohttp
 import pytest
 
 from mediaserver.server.core import Readiness
+from mediaserver.server.memory import Memory
 from signaling.websocket import SignalingSocket
 from tests.support.live_server import live_server, raw_socket
 from tests.support.waiting import eventually
@@ -26,6 +27,24 @@ async def test_a_pause_refuses_new_connections_and_ends_by_itself(tiny_models: P
         async with raw_socket(live) as socket:
             await socket.send_str('{"type":"hello"}')
             assert (await socket.receive_json(timeout=5))["type"] == "welcome"
+
+
+async def test_nobody_new_is_taken_while_memory_is_short(
+    tiny_models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, number in (("memory.current", 950), ("memory.high", 1000), ("memory.max", 2000)):
+        (tmp_path / name).write_text(str(number))
+    monkeypatch.setattr(Memory, "of_this_process", lambda: Memory(tmp_path))
+    async with live_server(tiny_models, wait_ready=False) as live, aiohttp.ClientSession() as http:
+        await eventually(lambda: live.server.readiness is Readiness.READY, 30)
+        async with http.get(f"{live.http_url}readyz") as response:
+            answer = await response.json()
+            assert (response.status, answer["accepting"], answer["refusal"]) == (200, False, "memory")
+        async with http.get(f"{live.http_url}ws/inference") as response:
+            assert (response.status, (await response.json())["error"]) == (503, "memory")
+        assert live.metric("connections_refused_total", reason="memory") == 1
+        (tmp_path / "memory.current").write_text("100")
+        await eventually(lambda: live.server.refusal() is None)
 
 
 async def test_a_pause_spares_sessions_and_waits_for_them_if_it_may(tiny_models: Path) -> None:

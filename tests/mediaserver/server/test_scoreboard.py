@@ -9,11 +9,12 @@ import pytest
 
 from mediaserver.server import scoreboard
 from mediaserver.server.scoreboard import Scoreboard
+from signaling.messages import EndReason
 
 
 @pytest.fixture
 def board() -> Iterator[Scoreboard]:
-    with scoreboard.shared(2) as made:
+    with scoreboard.shared(2, 2) as made:
         yield made
 
 
@@ -43,12 +44,32 @@ def test_what_one_worker_counts_all_workers_see(board: Scoreboard) -> None:
 
 def test_the_limit_of_places_is_for_all_together(board: Scoreboard) -> None:
     first, second = board.rows
-    assert first.take_place(limit=2)
-    assert in_another_process(lambda: second.take_place(limit=2)) == 1
-    assert not first.take_place(limit=2)
-    second.free_place()
-    assert first.take_place(limit=2)
+    assert first.take_place(None, 1) is None
+    assert in_another_process(lambda: second.take_place(None, 1) is None) == 1
+    assert first.take_place(None, 1) is EndReason.SERVER_FULL
+    second.free_place(None)
+    assert first.take_place(None, 1) is None
     assert board.places_taken == 2
+
+
+def test_a_subject_has_its_limit_in_all_workers_together(board: Scoreboard) -> None:
+    first, second = board.rows
+    assert in_another_process(lambda: first.take_place("ada", 1) is None) == 1
+    assert second.take_place("ada", 1) is EndReason.TOO_MANY_SESSIONS
+    assert second.take_place("bob", 1) is None
+    first.free_place("ada")
+    assert second.take_place("ada", 1) is None
+    assert first.take_place("carl", 1) is EndReason.SERVER_FULL
+
+
+def test_the_places_of_a_worker_that_died_are_free(board: Scoreboard) -> None:
+    first, second = board.rows
+    assert first.take_place("ada", 1) is None
+    assert second.take_place("bob", 1) is None
+    first.clear()
+    assert board.places_taken == 1
+    assert second.take_place("bob", 1) is EndReason.TOO_MANY_SESSIONS
+    assert second.take_place("ada", 1) is None
 
 
 def test_a_pause_holds_in_all_workers_and_only_while_no_session_lives_if_asked(board: Scoreboard) -> None:
@@ -113,11 +134,11 @@ def test_the_first_listens_early_but_not_where_another_serves(board: Scoreboard)
     second.ready = True
     assert not first.opens_early
     assert board.workers_ready == 1
-    assert scoreboard.alone().rows[0].opens_early
+    assert scoreboard.alone(2).rows[0].opens_early
 
 
 def test_silence_is_the_time_since_the_last_beat() -> None:
-    row = scoreboard.alone().rows[0]
+    row = scoreboard.alone(2).rows[0]
     row.beat()
     now = time.monotonic()
     assert row.silent_s(now + 5) == pytest.approx(5, abs=0.5)

@@ -32,7 +32,7 @@ def work(row):
     {work}
 
 logs.configure("info", "json")
-with scoreboard.shared(2) as board:
+with scoreboard.shared(2, 2) as board:
     told = lambda worker: print("ended", worker, board.sessions, flush=True)
     sys.exit(supervisor.Supervisor(board, work, told, Notifier.from_environment(os.environ)).run())
 """

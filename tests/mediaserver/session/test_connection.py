@@ -3,6 +3,7 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from signaling.messages import EndReason
@@ -42,6 +43,27 @@ async def test_whoever_is_silent_longest_leaves_when_too_many_greet(
             assert (closing["type"], closing["reason"]) == ("closing", "hello_timeout")
         for _ in range(2):
             socket = await stack.enter_async_context(raw_socket(live))
+            await socket.send_str('{"type":"hello"}')
+            assert (await socket.receive_json(timeout=5))["type"] == "welcome"
+
+
+async def test_one_address_pushes_out_its_own_silent_sockets_alone(
+    tiny_models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server believes a proxy on its machine, as which this test speaks."""
+    monkeypatch.setattr("mediaserver.server.core._MAX_GREETING_OF_ONE", 2)
+    async with live_server(tiny_models) as live, contextlib.AsyncExitStack() as stack:
+        http = await stack.enter_async_context(aiohttp.ClientSession())
+
+        async def connect(address: str) -> aiohttp.ClientWebSocketResponse:
+            headers = {"X-Forwarded-For": address}
+            return await stack.enter_async_context(http.ws_connect(live.socket_url, headers=headers))
+
+        visitor = await connect("198.51.100.1")
+        crowd = [await connect("203.0.113.9") for _ in range(5)]
+        for socket in crowd[:3]:
+            assert (await socket.receive_json(timeout=2))["reason"] == "hello_timeout"
+        for socket in (visitor, *crowd[3:]):
             await socket.send_str('{"type":"hello"}')
             assert (await socket.receive_json(timeout=5))["type"] == "welcome"
 

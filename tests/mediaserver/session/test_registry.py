@@ -9,6 +9,7 @@ import pytest
 from mediaserver.server import scoreboard
 from mediaserver.session.ending import ConnectionEnded
 from mediaserver.session.registry import SessionRegistry
+from mediaserver.settings.model import Settings
 from mediaserver.telemetry.metrics import Metrics
 from signaling.messages import EndReason
 
@@ -21,17 +22,20 @@ def nothing() -> None: ...
 
 
 def registry(
-    resume_window_s: float, max_sessions: int = 8, metrics: Metrics | None = None
+    resume_window_s: float, max_sessions: int = 8, of_one: int = 8, metrics: Metrics | None = None
 ) -> SessionRegistry:
-    return SessionRegistry(resume_window_s, max_sessions, scoreboard.alone().rows[0], metrics or Metrics())
+    settings = Settings(
+        resume_window_s=resume_window_s, max_sessions=max_sessions, max_sessions_per_subject=of_one
+    )
+    return SessionRegistry(settings, scoreboard.alone(max_sessions).rows[0], metrics or Metrics())
 
 
 async def test_a_lost_client_finds_its_session_again() -> None:
     sessions = registry(10)
     lost = session("token")
-    sessions.add(lost, nothing)
+    sessions.add(lost, None, nothing)
     sessions.release(lost, nothing, EndReason.CLIENT_GONE)
-    assert sessions.resume("token", nothing) is lost
+    assert sessions.resume("token", None, nothing) is lost
     sessions.close()
 
 
@@ -39,29 +43,29 @@ async def test_it_counts_who_is_there_and_who_may_come_back() -> None:
     sessions = registry(10)
     here, lost, done = session("here"), session("lost"), session("done")
     for each in (here, lost, done):
-        sessions.add(each, nothing)
+        sessions.add(each, None, nothing)
     sessions.release(lost, nothing, EndReason.CLIENT_GONE)
     sessions.release(done, nothing, EndReason.BYE)
     assert len(sessions) == 2
-    assert [token in sessions for token in ("here", "lost", "done", None)] == [True, True, False, False]
+    assert [sessions.holds(token, None) for token in ("here", "lost", "done")] == [True, True, False]
     sessions.close()
 
 
 async def test_after_the_window_it_is_gone() -> None:
     sessions = registry(0.02)
     lost = session("token")
-    sessions.add(lost, nothing)
+    sessions.add(lost, None, nothing)
     sessions.release(lost, nothing, EndReason.CLIENT_GONE)
     await asyncio.sleep(0.06)
-    assert sessions.resume("token", nothing) is None
+    assert sessions.resume("token", None, nothing) is None
 
 
 async def test_a_client_that_said_goodbye_cannot_come_back() -> None:
     sessions = registry(10)
     done = session("token")
-    sessions.add(done, nothing)
+    sessions.add(done, None, nothing)
     sessions.release(done, nothing, EndReason.BYE)
-    assert sessions.resume("token", nothing) is None
+    assert sessions.resume("token", None, nothing) is None
 
 
 async def test_resuming_ends_the_connection_that_still_runs_the_session() -> None:
@@ -72,12 +76,12 @@ async def test_resuming_ends_the_connection_that_still_runs_the_session() -> Non
     def first() -> None:
         ended.append("first")
 
-    sessions.add(running, first)
-    assert sessions.resume("token", nothing) == running
+    sessions.add(running, None, first)
+    assert sessions.resume("token", None, nothing) == running
     assert ended == ["first"]
     # The first connection winds up later and must not take the session away from the second.
     sessions.release(running, first, EndReason.BYE)
-    assert sessions.resume("token", nothing) is running
+    assert sessions.resume("token", None, nothing) is running
     sessions.close()
 
 
@@ -85,9 +89,9 @@ async def test_lost_sessions_do_not_pile_up() -> None:
     sessions = registry(10, max_sessions=2)
     for number in range(5):
         lost = session(str(number))
-        sessions.add(lost, nothing)
+        sessions.add(lost, None, nothing)
         sessions.release(lost, nothing, EndReason.CLIENT_GONE)
-    assert [sessions.resume(str(number), nothing) is not None for number in range(5)] == [
+    assert [sessions.resume(str(number), None, nothing) is not None for number in range(5)] == [
         False,
         False,
         False,
@@ -100,29 +104,29 @@ async def test_lost_sessions_do_not_pile_up() -> None:
 async def test_a_long_session_that_was_just_lost_outlasts_those_lost_before_it() -> None:
     sessions = registry(10, max_sessions=2)
     long = session("long")
-    sessions.add(long, nothing)
+    sessions.add(long, None, nothing)
     for number in range(2):
         lost = session(str(number))
-        sessions.add(lost, nothing)
+        sessions.add(lost, None, nothing)
         sessions.release(lost, nothing, EndReason.CLIENT_GONE)
         await asyncio.sleep(0.002)
     sessions.release(long, nothing, EndReason.CLIENT_GONE)
-    assert [token in sessions for token in ("0", "1", "long")] == [False, True, True]
+    assert [sessions.holds(token, None) for token in ("0", "1", "long")] == [False, True, True]
     sessions.close()
 
 
 async def test_a_place_is_for_a_client_and_a_session_that_waits_for_one_has_none() -> None:
     sessions = registry(10, max_sessions=1)
     first, second = session("first"), session("second")
-    sessions.add(first, nothing)
+    sessions.add(first, None, nothing)
     with pytest.raises(ConnectionEnded, match="server_full"):
-        sessions.add(second, nothing)
+        sessions.add(second, None, nothing)
     sessions.release(first, nothing, EndReason.CLIENT_GONE)
-    sessions.add(second, nothing)
+    sessions.add(second, None, nothing)
     with pytest.raises(ConnectionEnded, match="server_full"):
-        sessions.resume("first", nothing)
+        sessions.resume("first", None, nothing)
     sessions.release(second, nothing, EndReason.BYE)
-    assert sessions.resume("first", nothing) is first, "it went on waiting"
+    assert sessions.resume("first", None, nothing) is first, "it went on waiting"
     sessions.close()
 
 
@@ -140,12 +144,54 @@ async def test_sessions_started_less_those_ended_are_those_that_live() -> None:
 
     for number, reason in enumerate((EndReason.BYE, *[EndReason.MEDIA_TIMEOUT] * 3)):
         each = session(str(number))
-        sessions.add(each, nothing)
+        sessions.add(each, None, nothing)
         assert balance() == (len(sessions), len(sessions))
         sessions.release(each, nothing, reason)
         assert balance() == (len(sessions), len(sessions))
     assert len(sessions) == 2, "of those that wait the longest lost one was forgotten"
-    assert sessions.resume("3", nothing) is not None
+    assert sessions.resume("3", None, nothing) is not None
     assert balance() == (2, 2)
     sessions.close()
     assert balance() == (0, 0)
+
+
+async def test_a_resume_token_in_other_hands_leads_nowhere() -> None:
+    sessions = registry(10)
+    of_ada = session("token")
+    sessions.add(of_ada, "ada", nothing)
+    for thief in ("bob", None):
+        assert not sessions.holds("token", thief)
+        assert sessions.resume("token", thief, nothing) is None
+    assert sessions.resume("token", "ada", nothing) is of_ada
+    sessions.close()
+
+
+async def test_one_subject_has_so_many_places_and_the_others_the_rest() -> None:
+    sessions = registry(10, max_sessions=4, of_one=2)
+    first, second, third = (session(str(number)) for number in range(3))
+    sessions.add(first, "ada", nothing)
+    sessions.add(second, "ada", nothing)
+    with pytest.raises(ConnectionEnded, match="too_many_sessions"):
+        sessions.add(third, "ada", nothing)
+    sessions.add(third, "bob", nothing)
+    sessions.release(first, nothing, EndReason.CLIENT_GONE)
+    sessions.add(session("3"), "ada", nothing)
+    with pytest.raises(ConnectionEnded, match="too_many_sessions"):
+        sessions.resume("0", "ada", nothing)
+    sessions.release(second, nothing, EndReason.BYE)
+    assert sessions.resume("0", "ada", nothing) is first, "it went on waiting"
+    sessions.close()
+
+
+async def test_lost_sessions_of_one_subject_push_out_its_own_alone() -> None:
+    sessions = registry(10, max_sessions=4, of_one=2)
+    of_bob = session("bob")
+    sessions.add(of_bob, "bob", nothing)
+    sessions.release(of_bob, nothing, EndReason.CLIENT_GONE)
+    for number in range(9):
+        lost = session(str(number))
+        sessions.add(lost, "ada", nothing)
+        sessions.release(lost, nothing, EndReason.CLIENT_GONE)
+    assert [sessions.holds(str(number), "ada") for number in range(9)] == [False] * 7 + [True] * 2
+    assert sessions.holds("bob", "bob")
+    sessions.close()
