@@ -14,7 +14,7 @@ import pytest_asyncio
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from tests.gateway import write_certificate
+from tests.support.gateway import write_certificate
 
 pytestmark = pytest.mark.skipif(shutil.which("curl") is None, reason="no curl in PATH (Debian: curl)")
 
