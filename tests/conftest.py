@@ -15,24 +15,29 @@ from tests.support.tiny_models import write_tiny_models
 
 TESTS = Path(__file__).resolve().parent
 SHARED = TESTS.parents[1] / "shared"
-SLOW = {
-    # Whole folders: servers with clients in real time, browsers, a machine that boots, the command.
-    *("e2e", "web", "boot", "cli"),
-    # Modules, wherever they lie: the server and its workers in processes of their own, ...
-    *("test_errors", "test_run", "test_supervisor", "test_dev"),
-    # ... clips and bad networks in real time, ...
-    *("test_client", "test_receiver"),
-    # ... and programs that others wrote.
-    *("test_lock", "test_template"),
-}
+SLOW = (
+    # Servers with clients in real time, browsers, a machine that boots.
+    *("e2e", "web", "boot"),
+    # The command, its workers and an AWS, each in a process of its own.
+    *("mediaserver/cli", "mediaserver/test_errors.py", "lambdas/test_dev.py"),
+    *("mediaserver/server/test_run.py", "mediaserver/server/test_supervisor.py"),
+    # Clips and bad networks in real time.
+    *("mediaserver/client/test_client.py", "mediaserver/webrtc/test_receiver.py"),
+    # Package indexes, and cfn-lint.
+    *("deploy/test_lock.py", "lambdas/test_template.py"),
+)
 SLOW_FIXTURES = {"triton_binary", "models_dir", "media_dir"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Marks what `make test-unit` leaves out."""
+    slow = [TESTS / name for name in SLOW]
+    for path in slow:
+        if not path.exists():
+            raise pytest.UsageError(f"{__file__}: SLOW names {path}, which is not there")
     for item in items:
-        path = item.path.relative_to(TESTS).with_suffix("")
-        if SLOW & set(path.parts) or SLOW_FIXTURES & set(getattr(item, "fixturenames", ())):
+        fixtures = SLOW_FIXTURES.intersection(getattr(item, "fixturenames", ()))
+        if fixtures or any(item.path.is_relative_to(path) for path in slow):
             item.add_marker(pytest.mark.slow)
 
 

@@ -5,6 +5,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
+# Any Python will do: versions are looked up, nothing is built.
+export UV_PYTHON_DOWNLOADS=never
 options=(--universal --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command 'make lock' "$@")
 lock() {
     echo "$1"
