@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 
 import aiohttp
@@ -30,16 +31,21 @@ async def wait_until_ready(process: asyncio.subprocess.Process, url: str, timeou
     raise NotReady(f"ended with status {process.returncode}")
 
 
-async def stop(process: asyncio.subprocess.Process, timeout_s: float) -> None:
-    """Ends the process: SIGTERM, then SIGKILL where it takes longer than ``timeout_s``. Idempotent."""
-    if process.returncode is not None:
-        return
-    with contextlib.suppress(ProcessLookupError):
-        process.send_signal(signal.SIGTERM)
+async def stop(process: asyncio.subprocess.Process, timeout_s: float, *, group: bool = False) -> None:
+    """Ends the process: SIGTERM, then SIGKILL where it takes longer than ``timeout_s``, or where the caller
+    is cancelled meanwhile. With ``group`` it leads a process group, and what it has started is killed too.
+    Idempotent."""
     try:
-        async with asyncio.timeout(timeout_s):
-            await process.wait()
-    except TimeoutError:
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.send_signal(signal.SIGTERM)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(timeout_s):
+                    await process.wait()
+    finally:
         with contextlib.suppress(ProcessLookupError):
-            process.kill()
+            if group:
+                os.killpg(process.pid, signal.SIGKILL)
+            elif process.returncode is None:
+                process.kill()
         await process.wait()

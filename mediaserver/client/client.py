@@ -94,7 +94,7 @@ class InferenceClient:
     A lost connection is taken up again by itself, with growing pauses, as the same session; after
     the server's resume window without success `Unreachable` is raised. ``on_event`` gets OCR results and
     changes of the server's state, ``on_problem`` non-fatal errors. With ``relay_only`` media goes through the
-    TURN server that the server names, and no other way.
+    TURN server that the server names, and no other way. Raises `ClientError` for a ``token`` that cannot be one.
     """
 
     def __init__(
@@ -108,6 +108,7 @@ class InferenceClient:
         on_event: Callable[[Event], None] = lambda event: None,
         on_problem: Callable[[Error], None] = lambda error: None,
     ) -> None:
+        _check_token(token)
         self.stats = ClientStats()
         self.timeline = Timeline()
         self._url = url
@@ -333,6 +334,13 @@ class InferenceClient:
         player.max_framerate = rate.max_framerate
         player.scale_resolution_down_by = rate.scale_resolution_down_by
         self._connected().limit_bitrate(rate.max_bitrate)
+
+
+def _check_token(token: str | None) -> None:
+    try:
+        (token or "").encode()
+    except UnicodeEncodeError as exc:
+        raise ClientError("the token is not UTF-8: no server gave it out") from exc
 
 
 def _encode_jpeg(frame: av.VideoFrame) -> bytes:

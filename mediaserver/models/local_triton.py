@@ -11,7 +11,6 @@ import contextlib
 import os
 import platform
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -145,10 +144,10 @@ async def triton_server(server: Path, repository: Path, ports: TritonPorts) -> A
                 process, f"127.0.0.1:{ports.grpc}", f"http://127.0.0.1:{ports.metrics}/metrics"
             )
         finally:
-            await stop(process, _STOP_TIMEOUT_S)
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            _free_shared_memory(shared_memory)
+            try:
+                await stop(process, _STOP_TIMEOUT_S, group=True)
+            finally:
+                _free_shared_memory(shared_memory)
 
 
 def _command(server: Path, repository: Path, ports: TritonPorts, shared_memory: str) -> tuple[str, ...]:

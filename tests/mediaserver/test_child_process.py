@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
+from pathlib import Path
 
 import pytest
 
 from mediaserver.child_process import NotReady, stop, wait_until_ready
 from tests.support.free_port import free_ports
+from tests.support.waiting import eventually
 
 
 async def python(program: str, *arguments: str) -> asyncio.subprocess.Process:
@@ -49,6 +52,38 @@ async def test_a_process_that_never_answers_is_told() -> None:
             await wait_until_ready(process, f"http://127.0.0.1:{free_ports(1)[0]}/", timeout_s=0.3)
     finally:
         await stop(process, timeout_s=10)
+
+
+async def test_what_a_process_has_started_ends_with_its_group() -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", "import subprocess; subprocess.run(['sleep', '60'])"), start_new_session=True
+    )
+    await eventually(lambda: len(members(process.pid)) == 2)
+    await stop(process, timeout_s=10, group=True)
+    await eventually(lambda: not members(process.pid))
+
+
+def members(group: int) -> list[int]:
+    """The processes of a group."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            state, _, leader = stat.read_text().rpartition(") ")[2].split()[:3]
+            found += [int(stat.parent.name)] if int(leader) == group and state != "Z" else []
+    return found
+
+
+async def test_who_is_cancelled_while_it_ends_leaves_no_process() -> None:
+    process = await python(
+        "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=1); time.sleep(60)"
+    )
+    assert process.stdout is not None
+    await process.stdout.readline()
+    stopping = asyncio.create_task(stop(process, timeout_s=60))
+    await asyncio.sleep(0.1)
+    stopping.cancel()
+    await asyncio.wait([stopping])
+    assert process.returncode == -9
 
 
 async def test_a_process_that_ignores_SIGTERM_is_killed() -> None:

@@ -7,7 +7,6 @@ import contextlib
 import json
 import os
 import re
-import signal
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -87,9 +86,6 @@ async def server_process(
         yield server
     finally:
         try:
-            await stop(process, timeout_s=15)
+            await stop(process, timeout_s=15, group=True)
         finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            await process.wait()
             await reading

@@ -70,6 +70,11 @@ async def test_clients_keep_their_wishes_to_themselves(tiny_models: Path, short_
     assert shared == PipelineConfig(pose=False, ocr_labels=["red"])
 
 
+def test_a_token_that_cannot_be_sent_is_one_clear_line() -> None:
+    with pytest.raises(ClientError, match="not UTF-8"):
+        InferenceClient(token="\udcff")
+
+
 async def test_a_wish_that_cannot_be_sent_changes_nothing() -> None:
     client = InferenceClient(pipeline=PipelineConfig(pose=False))
     with pytest.raises(ClientError, match="not connected"):
