@@ -94,7 +94,7 @@ class InferenceClient:
     A lost connection is taken up again by itself, with growing pauses, as the same session; after
     the server's resume window without success `Unreachable` is raised. ``on_event`` gets OCR results and
     changes of the server's state, ``on_problem`` non-fatal errors. With ``relay_only`` media goes through the
-    TURN server that the server names, and no other way. Raises `ClientError` for a ``token`` that cannot be one.
+    TURN server that the server names, and no other way. Raises `ClientError` for a ``token`` that is no text.
     """
 
     def __init__(
