@@ -1,9 +1,8 @@
-"""From a frame in the slot to the 320×240 frame that the models look at; JPEG is decoded here."""
+"""From a frame in the slot to the 320×240 frame that the models look at."""
 
 from __future__ import annotations
 
 import av
-import cv2
 import numpy as np
 from av.video.reformatter import Interpolation, VideoReformatter
 
@@ -11,7 +10,8 @@ from inference.frame import Frame
 from inference.letterbox import Letterbox
 from inference.types import FRAME_HEIGHT, FRAME_WIDTH, Image
 from mediaserver.session.frame_sink import PendingFrame
-from signaling.jpeg import JpegError, JpegFrame
+from mediaserver.session.jpeg_decoder import decode_jpeg
+from signaling.jpeg import JpegFrame
 
 _PADDING = 114
 
@@ -56,16 +56,3 @@ def _padded(scaled: Image, letterbox: Letterbox) -> Image:
     columns = slice(letterbox.left, letterbox.left + letterbox.width)
     canvas[rows, columns] = scaled
     return canvas
-
-
-def decode_jpeg(frame: JpegFrame) -> av.VideoFrame:
-    """Decodes; blocking, for an executor. Raises `JpegError`."""
-    try:
-        picture = cv2.imdecode(
-            np.frombuffer(frame.data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-        )
-    except cv2.error as exc:
-        raise JpegError("the JPEG picture cannot be decoded") from exc
-    if picture is None:
-        raise JpegError("the JPEG picture cannot be decoded")
-    return av.VideoFrame.from_ndarray(np.asarray(picture, np.uint8), format="bgr24")

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from inference.types import FrameIdentity
-from mediaserver.session.frame_scaler import FrameScaler, decode_jpeg
+from mediaserver.session.frame_scaler import FrameScaler
 from mediaserver.session.frame_sink import PendingFrame
-from signaling.jpeg import JpegError, JpegFrame, parse_jpeg, with_capture_time
+from signaling.jpeg import JpegFrame, parse_jpeg
 
 
 def picture(width: int, height: int) -> av.VideoFrame:
@@ -51,29 +51,9 @@ def test_the_full_size_picture_stays_at_hand() -> None:
     assert frame.full_size().shape == (480, 640, 3)
 
 
-def test_progressive_pictures_are_taken() -> None:
-    picture = np.zeros((48, 64, 3), np.uint8)
-    data = bytes(cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_PROGRESSIVE, 1])[1])
-    assert decode_jpeg(parse_jpeg(data)).width == 64
-
-
-def test_decoding_keeps_size_and_colours() -> None:
-    picture = decode_jpeg(parse_jpeg(with_capture_time(jpeg().data, 1.0))).to_ndarray(format="rgb24")
-    assert picture.shape == (48, 64, 3)
-    assert picture[24, 8, 0] > 200
-    assert picture[24, 8, 2] < 60
-
-
-def test_damage_anywhere_is_an_error_or_a_picture_and_nothing_else() -> None:
-    rng = np.random.default_rng(1)
-    good = jpeg().data
-    for _ in range(300):
-        data = bytearray(good)
-        for position in rng.integers(0, len(data), 4):
-            data[position] = rng.integers(0, 256)
-        try:
-            frame = parse_jpeg(bytes(data))
-            if frame.width * frame.height < 1 << 20:
-                decode_jpeg(frame)
-        except JpegError:
-            continue
+def test_a_picture_that_is_decoded_at_a_reduced_scale_is_placed_as_it_was_sent() -> None:
+    frame = FrameScaler().prepare(pending(jpeg(4096, 2304)))
+    assert (frame.identity.width, frame.identity.height) == (4096, 2304)
+    assert (frame.letterbox.width, frame.letterbox.height) == (320, 180)
+    assert frame.canvas[120, :150, 0].min() > 150, "red on the left"
+    assert frame.canvas[120, 170:, 2].min() > 150, "blue on the right"
