@@ -13,6 +13,8 @@ import msgspec
 from msgspec import StructMeta
 
 from signaling import findings, messages
+from signaling.jpeg import MAX_PROGRESSIVE_PIXELS, MAX_SIDE
+from signaling.websocket import FRAME_BYTES_PER_S, FRAMES_PER_S
 
 _INTRODUCTION = """\
 # The protocol on `/ws/inference`
@@ -24,6 +26,11 @@ Text frames are JSON objects whose `type` names the message; they may have {text
 ignored. A binary frame from the client is one JPEG picture of at most {jpeg} bytes: the way in where UDP is
 blocked. Its capture time may stand in a comment segment (marker `FFFE`) with the text
 `capture_time_ms=<Unix milliseconds>`; `result.frame.capture_time_ms` then repeats it.
+
+A JPEG picture has 8 bits a sample, one component or three, Huffman coding, and sides of {side} pixels at most;
+a progressive one has {progressive} pixels at most. Others are answered with `error` `bad_frame`. Of frames that come
+faster than {frames} or {frame_bytes} bytes a second some are dropped: `error` `rate_limited`, once a second at most.
+It is fatal only for a flood.
 
 ```
 client                                server
@@ -72,7 +79,13 @@ def protocol_document() -> str:
     """The text of ``docs/protocol.md``."""
     sections = [
         _INTRODUCTION.format(
-            version=messages.PROTOCOL_VERSION, jpeg=messages.MAX_JPEG_BYTES, text=messages.MAX_TEXT_BYTES
+            version=messages.PROTOCOL_VERSION,
+            jpeg=messages.MAX_JPEG_BYTES,
+            text=messages.MAX_TEXT_BYTES,
+            side=MAX_SIDE,
+            progressive=MAX_PROGRESSIVE_PIXELS,
+            frames=FRAMES_PER_S,
+            frame_bytes=FRAME_BYTES_PER_S,
         ),
         "## From the client\n",
         *map(_message_section, get_args(messages.ClientMessage)),

@@ -12,12 +12,12 @@ class RateLimit:
         self._tokens = burst
         self._refilled_at: float | None = None
 
-    def allows(self, now: float) -> bool:
-        """Takes one token if there is one."""
+    def allows(self, now: float, cost: float = 1.0) -> bool:
+        """Takes ``cost`` tokens if there are so many."""
         if self._refilled_at is not None:
             self._tokens = min(self._burst, self._tokens + (now - self._refilled_at) * self._rate)
         self._refilled_at = now
-        if self._tokens < 1.0:
+        if self._tokens < cost:
             return False
-        self._tokens -= 1.0
+        self._tokens -= cost
         return True

@@ -25,6 +25,12 @@ _CLOSE_TIMEOUT_S = 1.0
 _MAX_UNSENT_BYTES = 64 * 1024
 _MESSAGES_PER_S = 50.0
 _MESSAGE_BURST = 200.0
+FRAMES_PER_S = 100
+FRAME_BYTES_PER_S = 16 * MAX_JPEG_BYTES
+"""Our clients send 15 frames a second, of a few ten kilobytes."""
+_BURST_S = 2.0
+_EXCESS_PER_S, _EXCESS_BURST = 5.0, 200.0
+"""Frames that are only dropped. More of them end the connection."""
 
 
 class SocketClosed(Exception):
@@ -52,6 +58,9 @@ class SignalingSocket:
         )
         self._request = request
         self._limit = RateLimit(_MESSAGES_PER_S, _MESSAGE_BURST)
+        self._frame_limit = RateLimit(FRAMES_PER_S, _BURST_S * FRAMES_PER_S)
+        self._frame_byte_limit = RateLimit(FRAME_BYTES_PER_S, _BURST_S * FRAME_BYTES_PER_S)
+        self._excess_limit = RateLimit(_EXCESS_PER_S, _EXCESS_BURST)
 
     @property
     def response(self) -> web.WebSocketResponse:
@@ -80,6 +89,7 @@ class SignalingSocket:
                     )
                 return decode_client(message.data)
             case WSMsgType.BINARY:
+                self._check_frame_rate(len(message.data))
                 if len(message.data) > MAX_JPEG_BYTES:
                     raise ProtocolError(ErrorCode.TOO_LARGE, f"a JPEG frame may have {MAX_JPEG_BYTES} bytes")
                 return bytes(message.data)
@@ -121,6 +131,16 @@ class SignalingSocket:
         if not self._limit.allows(asyncio.get_running_loop().time()):
             raise ProtocolError(
                 ErrorCode.RATE_LIMITED, f"more than {_MESSAGES_PER_S:g} messages a second", fatal=True
+            )
+
+    def _check_frame_rate(self, size: int) -> None:
+        """Fatal for a flood only: a frame that is dropped harms nobody."""
+        now = asyncio.get_running_loop().time()
+        if not (self._frame_limit.allows(now) and self._frame_byte_limit.allows(now, size)):
+            raise ProtocolError(
+                ErrorCode.RATE_LIMITED,
+                f"dropped: {FRAMES_PER_S} frames and {FRAME_BYTES_PER_S} bytes a second are taken",
+                fatal=not self._excess_limit.allows(now),
             )
 
     def _end_reason(self) -> EndReason:

@@ -15,6 +15,7 @@ from signaling.rate_limit import RateLimit
 from signaling.websocket import SignalingSocket
 
 _ERRORS_PER_S, _ERROR_BURST = 1.0, 20.0
+_DROPPED_FRAMES_TOLD_PER_S = 1.0
 
 Handler: TypeAlias = Callable[[ClientMessage | bytes], Awaitable[None]]
 
@@ -31,6 +32,7 @@ class Conversation:
         self._socket = socket
         self._protocol_errors = metrics.protocol_errors
         self._error_limit = RateLimit(_ERRORS_PER_S, _ERROR_BURST)
+        self._dropped_frame_limit = RateLimit(_DROPPED_FRAMES_TOLD_PER_S, burst=1)
 
     async def hello(self) -> Hello:
         """The first message that has its place, which is ``hello``."""
@@ -69,9 +71,14 @@ class Conversation:
                 return message
 
     async def _refuse(self, error: ProtocolError) -> None:
+        """Each error is counted. Of frames that come too fast the client is told now and then: it may send so
+        many that telling it would be work of its own."""
         self._protocol_errors.labels(error.code).inc()
+        is_dropped_frame = error.code is ErrorCode.RATE_LIMITED and not error.fatal
+        if is_dropped_frame and not self._dropped_frame_limit.allows(time.monotonic()):
+            return
         await self.send(Error(error.code, error.message, error.fatal))
         if error.code is ErrorCode.UNAUTHORIZED:
             raise ConnectionEnded(EndReason.UNAUTHORIZED)
-        if error.fatal or not self._error_limit.allows(time.monotonic()):
+        if error.fatal or not (is_dropped_frame or self._error_limit.allows(time.monotonic())):
             raise ConnectionEnded(EndReason.PROTOCOL_ERROR)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -139,6 +140,42 @@ async def test_too_many_messages_end_the_connection(live: LiveServer) -> None:
         while replies[-1]["type"] == "pong":
             replies.append(await answer(socket))
         assert replies[-1]["code"] == "rate_limited"
+
+
+async def test_frames_that_come_too_fast_are_dropped_and_the_session_goes_on(
+    live: LiveServer, jpeg: bytes
+) -> None:
+    before = live.metric("protocol_errors_total", code="rate_limited")
+    async with raw_socket(live) as socket:
+        await say(socket, HELLO)
+        for _ in range(300):
+            await socket.send_bytes(jpeg)
+        replies = [await answer(socket)]
+        while replies[-1]["type"] == "result":
+            replies.append(await answer(socket))
+        assert (replies[-1]["code"], replies[-1]["fatal"]) == ("rate_limited", False)
+        await asyncio.sleep(0.5)
+        await socket.send_str('{"type":"ping"}')
+        while replies[-1]["type"] != "pong":
+            replies.append(await answer(socket))
+        told = [reply for reply in replies if reply["type"] == "error"]
+        dropped = live.metric("protocol_errors_total", code="rate_limited") - before
+        assert len(told) < dropped / 10, "each drop is counted, not each is told"
+
+
+@pytest.mark.parametrize(("size", "count"), [(100, 3000), (MAX_JPEG_BYTES, 400)])
+async def test_a_flood_of_frames_ends_the_connection(
+    live: LiveServer, jpeg: bytes, size: int, count: int
+) -> None:
+    """Of good ones, by their number or by their bytes."""
+    before = live.ended("protocol_error")
+    frame = jpeg.ljust(size, b"\0")
+    async with raw_socket(live) as socket:
+        await say(socket, HELLO)
+        with contextlib.suppress(ConnectionError):  # the server has closed it meanwhile
+            for _ in range(count):
+                await socket.send_bytes(frame)
+        await eventually(lambda: live.ended("protocol_error") == before + 1)
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,7 @@ def test_a_huge_picture_is_refused_before_it_is_decoded() -> None:
 
 
 def changed(data: bytes, offset: int, *values: int) -> bytes:
-    """Other bytes in the frame header, ``offset`` behind its start: 1 kind, 4 bits, 5 height, 9 components."""
+    """Other bytes in the frame header, at an offset: 1 its kind, 4 bits, 5 height and width, 9 components."""
     at = data.index(b"\xff\xc0") + offset
     return data[:at] + bytes(values) + data[at + len(values) :]
 
