@@ -27,10 +27,10 @@ ignored. A binary frame from the client is one JPEG picture of at most {jpeg} by
 blocked. Its capture time may stand in a comment segment (marker `FFFE`) with the text
 `capture_time_ms=<Unix milliseconds>`; `result.frame.capture_time_ms` then repeats it.
 
-A JPEG picture has 8 bits a sample, one component or three, Huffman coding, and sides of {side} pixels at most;
-a progressive one has {progressive} pixels at most. Others are answered with `error` `bad_frame`. Of frames that come
-faster than {frames} or {frame_bytes} bytes a second some are dropped: `error` `rate_limited`, once a second at most.
-It is fatal only for a flood.
+A JPEG picture is Huffman-coded, has 8 bits a sample, one component or three, and sides of {side} pixels at
+most; a progressive one has {progressive} pixels at most. Others get the error `bad_frame`. Where more than
+{frames} frames or {frame_bytes} bytes of them come in a second some are dropped, and the client gets the error
+`rate_limited` once a second at most; it is fatal only after a long flood.
 
 ```
 client                                server
