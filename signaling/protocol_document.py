@@ -29,8 +29,8 @@ blocked. Its capture time may stand in a comment segment (marker `FFFE`) with th
 
 A JPEG picture is Huffman-coded, has 8 bits a sample, one component or three, and sides of {side} pixels at
 most; a progressive one has {progressive} pixels at most. Others get the error `bad_frame`. Where more than
-{frames} frames or {frame_bytes} bytes of them come in a second some are dropped, and the client gets the error
-`rate_limited` once a second at most; it is fatal only after a long flood.
+{frames} frames or {frame_bytes} bytes of them come in a second some are dropped, and the client gets the
+error `rate_limited` once a second at most; it is fatal only after a long flood.
 
 ```
 client                                server
