@@ -13,11 +13,12 @@ from inference.types import FrameIdentity, Image
 class Frame:
     """One frame, ready for inference.
 
-    ``canvas`` is uint8 [240, 320, 3] RGB, the frame letterboxed as ``letterbox`` says. ``full_size`` makes
-    the RGB picture in the size that was sent; it blocks, so it is called on an executor only.
+    ``canvas`` is uint8 [240, 320, 3] RGB, the frame letterboxed as ``letterbox`` says. ``for_ocr`` makes
+    the RGB picture that OCR reads: as large as the frame was sent, though no longer than
+    `inference.ocr.geometry.READABLE_SIDE`. It blocks, so it is called on an executor only.
     """
 
     identity: FrameIdentity
     canvas: Image
     letterbox: Letterbox
-    full_size: Callable[[], Image]
+    for_ocr: Callable[[], Image]

@@ -17,12 +17,14 @@ from inference.flow import FlowEstimator, FlowField
 from inference.frame import Frame
 from inference.frame_order import FrameOrder
 from inference.heads.found import Found, Thing
-from inference.ocr.reader import read_text
+from inference.ocr.reader import TextLines, find_text, recognise
 from inference.ocr.trigger import MotionGauge, OcrReason, OcrTrigger, OcrTriggerConfig
+from inference.ocr.turns import OcrTurns
 from inference.rounding import COORDINATE_DIGITS, SCORE_DIGITS, rounded
+from inference.scheduler import Scheduler
 from inference.stages import FRAME_NETWORKS, FrameNetwork, Stage
 from inference.tracker import Tracker
-from inference.types import Floats, PipelineResult, Text
+from inference.types import Floats, FrameIdentity, PipelineResult, Text
 
 T = TypeVar("T")
 
@@ -57,7 +59,7 @@ class PipelineOptions:
 class TextsFound:
     """One OCR run: the frame it read, why, and what it found."""
 
-    frame: Frame
+    identity: FrameIdentity
     reason: OcrReason
     texts: tuple[Text, ...]
 
@@ -67,9 +69,11 @@ OnTexts: TypeAlias = Callable[[TextsFound], Awaitable[None]]
 
 class Pipeline:
     """The pipeline of one session. Frames come in order, and so do their results, though several may be under
-    way; OCR goes on beside them, one run at a time."""
+    way; OCR goes on beside them, one run at a time, in turns that all sessions share."""
 
-    def __init__(self, engine: Engine, options: PipelineOptions, executor: Executor) -> None:
+    def __init__(
+        self, engine: Engine, options: PipelineOptions, executor: Executor, ocr_turns: Scheduler
+    ) -> None:
         self.options = options
         self._engine = engine
         self._executor = executor
@@ -79,6 +83,9 @@ class Pipeline:
         self._looks = FrameOrder()
         self._results = FrameOrder()
         self._ocr_trigger = OcrTrigger(_trigger_config(options))
+        self._ocr_turns = OcrTurns(ocr_turns)
+        self._to_read: tuple[Frame, OcrReason] | None = None
+        """The newest frame that OCR is wanted for, while that waits for its turn."""
         self._ocr: asyncio.Task[None] | None = None
         self._new_texts: tuple[Text, ...] | None = None
         self._ocr_failure: str | None = None
@@ -126,7 +133,7 @@ class Pipeline:
         """Cancels an OCR run in progress; the pipeline can go on later."""
         if self._ocr is not None:
             task, self._ocr = self._ocr, None
-            self._ocr_trigger.finished()
+            self._to_read = None
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
@@ -189,26 +196,44 @@ class Pipeline:
     def _consider_ocr(self, frame: Frame, labels: set[str], motion: float, on_texts: OnTexts) -> None:
         if not (Task.OCR_DET in self._engine.models and Task.OCR_REC in self._engine.models):
             return
-        now = time.monotonic()
-        reason = self._ocr_trigger.observe(now, labels, motion)
-        if reason is not None:
-            self._ocr_trigger.started(now)
-            self._ocr = asyncio.create_task(self._read(frame, reason, on_texts), name="ocr")
+        reason = self._ocr_trigger.observe(time.monotonic(), labels, motion)
+        self._to_read = None if reason is None else (frame, reason)
+        if self._to_read is not None and self._ocr is None:
+            self._ocr = asyncio.create_task(self._read(on_texts), name="ocr")
 
-    async def _read(self, frame: Frame, reason: OcrReason, on_texts: OnTexts) -> None:
+    async def _read(self, on_texts: OnTexts) -> None:
         try:
-            picture = await self._on_executor(frame.full_size)
-            texts = await read_text(self._engine, picture, self._executor)
+            found = await self._find_and_recognise()
         except (EngineError, *_UNREADABLE) as exc:
             self._ocr_failure = _words(exc)
             return
-        self._new_texts = texts
-        await on_texts(TextsFound(frame, reason, texts))
+        finally:
+            self._ocr_trigger.finished(self._ocr_turns.end_run())
+        if found is not None:
+            self._new_texts = found.texts
+            await on_texts(found)
+
+    async def _find_and_recognise(self) -> TextsFound | None:
+        found = await self._find_text()
+        if found is None:
+            return None
+        identity, reason, lines = found
+        texts = await recognise(self._engine, lines, self._executor, self._ocr_turns)
+        return TextsFound(identity, reason, texts)
+
+    async def _find_text(self) -> tuple[FrameIdentity, OcrReason, TextLines] | None:
+        """In the newest frame when its turn comes; ``None`` if the reason was withdrawn meanwhile."""
+        async with self._ocr_turns.turn():
+            if self._to_read is None:
+                return None
+            (frame, reason), self._to_read = self._to_read, None
+            self._ocr_trigger.started(time.monotonic())
+            picture = await self._on_executor(frame.for_ocr)
+            return frame.identity, reason, await find_text(self._engine, picture, self._executor)
 
     def _collect_ocr(self) -> None:
         if self._ocr is not None and self._ocr.done():
             task, self._ocr = self._ocr, None
-            self._ocr_trigger.finished()
             task.result()
 
     async def _on_executor(self, work: Callable[..., T], *arguments: Any) -> T:

@@ -40,6 +40,10 @@ _NICENESS = 5
 """Added for the threads of inference, which yield to the event loop and the decoders; these need the
 processor for moments only. On Linux nice(2) is about the calling thread, and those that it starts."""
 
+_OCR_NICENESS = 12
+"""OCR takes what detection leaves: on two processors a tenth of detection's rate, where it would take a third
+at the same priority."""
+
 _SIDE_BY_SIDE = 2
 """Networks that look at the whole frame run side by side, and by default these are two."""
 
@@ -108,7 +112,7 @@ class EmbeddedEngine:
         self._infos: dict[Task, ModelInfo] = {}
         self._closed = False
         self._frames = ThreadPoolExecutor(len(FRAME_NETWORKS), "inference", os.nice, (_NICENESS,))
-        self._ocr = ThreadPoolExecutor(1, "ocr-inference", os.nice, (_NICENESS,))
+        self._ocr = ThreadPoolExecutor(1, "ocr-inference", os.nice, (_OCR_NICENESS,))
 
     @classmethod
     async def open(

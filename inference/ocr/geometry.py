@@ -16,7 +16,15 @@ from inference.types import Floats, Image
 LINE_HEIGHT = 48
 """Pixels; what PP-OCR recognisers are trained on."""
 
+READABLE_SIDE = 1920
+"""Pixels of the longer side of a picture beyond which text gets no clearer: the smallest line that the
+detector finds, 6 of its 640 pixels high, has 18 of these and becomes `LINE_HEIGHT`."""
+
 MAX_LINES = 64
+
+MAX_TEXT_WIDTH = MAX_LINES * 320
+"""Pixels of all lines together at `LINE_HEIGHT`. They are what a run costs: so many take two seconds of a
+processor, a page full of the longest lines would take eight."""
 
 _LONGEST_SIDE = 640
 _STRIDE = 32
@@ -42,7 +50,8 @@ def resize_for_detector(frame: Image) -> Image:
 
 
 def find_lines(text_map: Floats, width: int, height: int) -> list[Floats]:
-    """Quads in reading order, at most `MAX_LINES`, from the detector's map of text probability.
+    """Quads in reading order, from the detector's map of text probability: the largest, at most `MAX_LINES`
+    and `MAX_TEXT_WIDTH`.
 
     ``text_map`` is float32 [map height, map width] in 0..1; ``width`` and ``height`` are the frame's
     pixels. The map shows lines shrunk to their core. Each is grown back by area * ratio / perimeter
@@ -51,7 +60,8 @@ def find_lines(text_map: Floats, width: int, height: int) -> list[Floats]:
     map_height, map_width = text_map.shape
     mask = (text_map > _PIXEL_THRESHOLD).astype(np.uint8)
     regions, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-    quads = []
+    quads: list[Floats] = []
+    text_width = 0
     for region in sorted(regions, key=cv2.contourArea, reverse=True)[:MAX_LINES]:
         center, (side_a, side_b), angle = cv2.minAreaRect(region)
         if min(side_a, side_b) < _MIN_SIDE:
@@ -61,7 +71,11 @@ def find_lines(text_map: Floats, width: int, height: int) -> list[Floats]:
         growth = _UNCLIP_RATIO * side_a * side_b / (side_a + side_b)
         # A contour runs through pixel centres: half a pixel more on each side, half a pixel off the corner.
         grown = _rectangle(center, side_a + growth + 1, side_b + growth + 1, angle) + 0.5
-        quads.append(_from_top_left(grown * (width / map_width, height / map_height)))
+        quad = _from_top_left(grown * (width / map_width, height / map_height))
+        text_width += _line_width(quad)
+        if text_width > MAX_TEXT_WIDTH:
+            break
+        quads.append(quad)
     return [(quad / (width, height)).astype(np.float32) for quad in _reading_order(quads)]
 
 
@@ -69,8 +83,7 @@ def cut_line(frame: Image, quad: Floats) -> Image:
     """The line inside ``quad``, upright: uint8 [48, n, 3], n in 16..1280 with the line's aspect kept."""
     height, width = frame.shape[:2]
     corners = (quad * (width, height)).astype(np.float32)
-    length, thickness = _sides(corners)
-    line_width = int(np.clip(LINE_HEIGHT * length / thickness, LINE_HEIGHT / 3, _MAX_LINE_WIDTH))
+    line_width = _line_width(corners)
     upright = np.array(((0, 0), (line_width, 0), (line_width, LINE_HEIGHT)), np.float32)
     # Three corners are enough: a rectangle stretched along the axes is a parallelogram.
     transform = cv2.getAffineTransform(corners[:3], upright)
@@ -113,6 +126,12 @@ def _from_top_left(corners: Floats) -> Floats:
     upright = np.roll(corners, -int(np.argmax(edges[:, 0])), axis=0)
     length, thickness = _sides(upright)
     return np.roll(upright, -1, axis=0) if thickness >= _VERTICAL_ASPECT * length else upright
+
+
+def _line_width(corners: Floats) -> int:
+    """At `LINE_HEIGHT`."""
+    length, thickness = _sides(corners)
+    return int(np.clip(LINE_HEIGHT * length / thickness, LINE_HEIGHT / 3, _MAX_LINE_WIDTH))
 
 
 def _sides(corners: Floats) -> tuple[float, float]:

@@ -6,42 +6,60 @@ frame ─ resize ─▶ OCR_DET ─ text map ─▶ lines ─ cut, stack ─▶ 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
-from typing import cast
+from typing import NamedTuple, cast
 
 import numpy as np
 
 from inference.engines.contract import Engine, HeadLayout, ModelInfo, Task
 from inference.ocr.geometry import cut_line, find_lines, resize_for_detector, stack_lines
+from inference.ocr.turns import OcrTurns
 from inference.rounding import COORDINATE_DIGITS, SCORE_DIGITS, rounded
 from inference.types import Floats, Image, Point, Text
 
 MAX_BATCH = 8
+_MAX_BATCH_WIDTH = MAX_BATCH * 320
+"""Pixels. The recogniser's answer takes 9 kB for each, unless the model itself chooses the best character."""
 _MIN_SCORE = 0.5
 
 
-async def read_text(engine: Engine, frame: Image, executor: Executor) -> tuple[Text, ...]:
-    """Every line of text in a full-size RGB ``frame``, in reading order, 64 at most.
+class TextLines(NamedTuple):
+    """What was found in a picture and is not recognised yet: where each line lies, and its pixels as
+    `inference.ocr.geometry.cut_line` gives them. The picture itself is needed no more."""
+
+    quads: list[Floats]
+    images: list[Image]
+
+
+async def find_text(engine: Engine, picture: Image, executor: Executor) -> TextLines:
+    """The lines of text in an RGB picture, in reading order; `find_lines` says how many.
 
     Work on pixels runs in ``executor``, models in ``engine``. Raises what `Engine.infer` raises.
     """
     loop = asyncio.get_running_loop()
-    small = await loop.run_in_executor(executor, resize_for_detector, frame)
+    small = await loop.run_in_executor(executor, resize_for_detector, picture)
     (maps,) = await engine.infer(Task.OCR_DET, small[np.newaxis])
-    quads, lines = await loop.run_in_executor(executor, _cut_lines, frame, maps[0, 0])
+    return await loop.run_in_executor(executor, _cut_lines, picture, maps[0, 0])
 
+
+async def recognise(
+    engine: Engine, lines: TextLines, executor: Executor, turns: OcrTurns
+) -> tuple[Text, ...]:
+    """What the lines say, without those that cannot be read; a turn for each batch. As `find_text`."""
+    loop = asyncio.get_running_loop()
     recogniser = engine.models[Task.OCR_REC]
-    # Neighbours in length share a batch, so that little of it is padding.
-    by_length = sorted(range(len(lines)), key=lambda index: lines[index].shape[1])
     texts: dict[int, Text] = {}
-    for start in range(0, len(by_length), MAX_BATCH):
-        members = by_length[start : start + MAX_BATCH]
-        batch = await loop.run_in_executor(executor, stack_lines, [lines[index] for index in members])
-        (steps,) = await engine.infer(Task.OCR_REC, batch)
-        decoded = await loop.run_in_executor(executor, decode_ctc, steps, recogniser)
+    for members in _batches([image.shape[1] for image in lines.images]):
+        async with turns.turn():
+            images = [lines.images[index] for index in members]
+            batch = await loop.run_in_executor(executor, stack_lines, images)
+            (steps,) = await engine.infer(Task.OCR_REC, batch)
+            decoded = await loop.run_in_executor(executor, decode_ctc, steps, recogniser)
+            del steps  # megabytes, which need not wait for the next turn
         for index, (text, score) in zip(members, decoded, strict=True):
             if score >= _MIN_SCORE:
-                texts[index] = Text(text, round(score, SCORE_DIGITS), _points(quads[index]))
+                texts[index] = Text(text, round(score, SCORE_DIGITS), _points(lines.quads[index]))
     return tuple(texts[index] for index in sorted(texts))
 
 
@@ -69,10 +87,23 @@ def decode_ctc(steps: Floats, recogniser: ModelInfo) -> list[tuple[str, float]]:
     ]
 
 
-def _cut_lines(frame: Image, text_map: Floats) -> tuple[list[Floats], list[Image]]:
-    height, width = frame.shape[:2]
+def _batches(widths: Sequence[int]) -> Iterator[list[int]]:
+    """Indices of lines to be recognised together, shortest first: little is padding where neighbours in
+    length share a batch."""
+    batch: list[int] = []
+    for index in sorted(range(len(widths)), key=widths.__getitem__):
+        if len(batch) == MAX_BATCH or (len(batch) + 1) * widths[index] > _MAX_BATCH_WIDTH:
+            yield batch
+            batch = []
+        batch.append(index)
+    if batch:
+        yield batch
+
+
+def _cut_lines(picture: Image, text_map: Floats) -> TextLines:
+    height, width = picture.shape[:2]
     quads = find_lines(text_map, width, height)
-    return quads, [cut_line(frame, quad) for quad in quads]
+    return TextLines(quads, [cut_line(picture, quad) for quad in quads])
 
 
 def _points(quad: Floats) -> tuple[Point, Point, Point, Point]:

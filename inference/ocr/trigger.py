@@ -27,6 +27,9 @@ from inference.types import Image
 
 SETTLE_S = 0.5
 LABEL_ABSENCE_S = 1.0
+PAUSE = 2.0
+"""From one start to the next, in terms of the time that a run took: a session that reads page after page
+rests as long as it reads."""
 MOTION_LEVEL = 0.025
 """Share of the picture that changes. Signs that appear in our clip change 0.049 of it and more; a slow
 pan, noise and people who walk at a distance stay below 0.023 at any rate from 6 to 30 fps."""
@@ -45,7 +48,8 @@ class OcrReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class OcrTriggerConfig:
-    """``labels``: detector labels whose appearance starts OCR. ``min_interval_s``: from start to start."""
+    """``labels``: detector labels whose appearance starts OCR. ``min_interval_s``: from start to start, more
+    after a long run."""
 
     labels: frozenset[str] = frozenset()
     on_settle: bool = True
@@ -68,7 +72,7 @@ class OcrTrigger:
         self._config = config
         self._due: set[OcrReason] = set()
         self._running = False
-        self._started_at = float("-inf")
+        self._started_at = self._rests_until = float("-inf")
         self._label_seen_at: dict[str, float] = {}
         self._motion = _Motion.MOVING
         self._pause_began_at = 0.0
@@ -92,7 +96,8 @@ class OcrTrigger:
         """
         self._observe_labels(now, labels)
         self._observe_motion(now, motion)
-        if self._running or now - self._started_at < self._config.min_interval_s:
+        rests = now < max(self._rests_until, self._started_at + self._config.min_interval_s)
+        if self._running or rests:
             return None
         return next((reason for reason in OcrReason if reason in self._due), None)
 
@@ -102,9 +107,10 @@ class OcrTrigger:
         self._running = True
         self._started_at = now
 
-    def finished(self) -> None:
-        """OCR ended, well or not."""
+    def finished(self, spent_s: float) -> None:
+        """OCR ended, well or not, and took ``spent_s`` without the time that it waited for others."""
         self._running = False
+        self._rests_until = self._started_at + PAUSE * spent_s
 
     def _observe_labels(self, now: float, labels: Collection[str]) -> None:
         for label in self._config.labels.intersection(labels):

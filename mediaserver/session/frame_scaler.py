@@ -8,6 +8,7 @@ from av.video.reformatter import Interpolation, VideoReformatter
 
 from inference.frame import Frame
 from inference.letterbox import Letterbox
+from inference.ocr.geometry import READABLE_SIDE
 from inference.types import FRAME_HEIGHT, FRAME_WIDTH, Image
 from mediaserver.session.frame_sink import PendingFrame
 from mediaserver.session.jpeg_decoder import decode_jpeg
@@ -25,7 +26,7 @@ class FrameScaler:
     def prepare(self, pending: PendingFrame) -> Frame:
         """Decodes where needed and scales; blocking, for an executor. Raises `signaling.jpeg.JpegError`.
 
-        The full-size picture stays behind `Frame.full_size` for OCR.
+        The picture itself stays behind `Frame.for_ocr`.
         """
         picture = decode_jpeg(pending.picture) if isinstance(pending.picture, JpegFrame) else pending.picture
         letterbox = Letterbox.fit(pending.identity.width, pending.identity.height)
@@ -40,8 +41,19 @@ class FrameScaler:
             identity=pending.identity,
             canvas=_padded(_pixels(scaled), letterbox),
             letterbox=letterbox,
-            full_size=lambda: _pixels(picture),
+            for_ocr=lambda: _pixels(_readable(picture)),
         )
+
+
+def _readable(picture: av.VideoFrame) -> av.VideoFrame:
+    """Scaled and made RGB in one step: in between there is no copy of the whole picture."""
+    scale = min(1.0, READABLE_SIDE / max(picture.width, picture.height))
+    return picture.reformat(
+        width=max(1, round(picture.width * scale)),
+        height=max(1, round(picture.height * scale)),
+        format="rgb24",
+        interpolation=Interpolation.AREA,
+    )
 
 
 def _pixels(picture: av.VideoFrame) -> Image:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
 
@@ -13,6 +13,7 @@ from inference.account import Account
 from inference.engines.charged import ChargedEngine, RunCosts
 from inference.engines.contract import Engine
 from inference.fair_threads import FairThreads
+from inference.ocr.turns import shared_turns
 from inference.pipeline import Pipeline, PipelineOptions, TextsFound
 from inference.scheduler import Scheduler, Turn
 from mediaserver.session.frame_scaler import FrameScaler
@@ -41,6 +42,7 @@ class Inference:
     """Runs what the pipeline does itself: reading heads, flow, cutting out text."""
     metrics: Metrics
     settings: Settings
+    ocr_turns: Scheduler = field(default_factory=shared_turns)
 
 
 class Outlet(Protocol):
@@ -67,6 +69,7 @@ class Session:
             ChargedEngine(inference.engine, inference.costs, self.account),
             options,
             inference.vision_threads.lane(self.account),
+            inference.ocr_turns,
         )
         self._frame_lane = inference.frame_threads.lane(self.account)
         self.inferred = 0
@@ -129,7 +132,7 @@ class Session:
         """What was found, and what to tell the client of what went wrong."""
 
         async def send_texts(found: TextsFound) -> None:
-            await outlet.send(OcrEvent(frame_info(found.frame.identity), texts_on_wire(found.texts)))
+            await outlet.send(OcrEvent(frame_info(found.identity), texts_on_wire(found.texts)))
 
         loop, metrics = asyncio.get_running_loop(), self._inference.metrics
         started = time.monotonic()

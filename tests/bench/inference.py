@@ -24,11 +24,12 @@ from inference.engines.contract import Task
 from inference.engines.embedded import EmbeddedEngine
 from inference.heads import detections, poses
 from inference.letterbox import Letterbox
-from inference.ocr.reader import read_text
+from inference.ocr.turns import shared_turns
 from inference.pipeline import Frame, Pipeline, PipelineOptions, TextsFound
 from inference.preprocess import UNIT, InputSpec, place, to_tensor
 from inference.types import FRAME_HEIGHT, FRAME_WIDTH, FrameIdentity, Image
 from tests.support.clips import picture
+from tests.support.reading import read_text
 from tests.support.tiny_models import write_tiny_models
 
 YOLO = (Task.DETECT, Task.POSE)
@@ -99,7 +100,7 @@ async def event_loop(files: Mapping[Task, Path]) -> None:
     canvas = picture(0.0, (FRAME_WIDTH, FRAME_HEIGHT))
     rows: list[tuple[object, ...]] = [("work", "ms on the event loop")]
     with ThreadPoolExecutor(2) as executor:
-        pipeline = Pipeline(engine, PipelineOptions(flow=True), executor)
+        pipeline = Pipeline(engine, PipelineOptions(flow=True), executor, shared_turns())
 
         async def request() -> None:
             await engine.infer(Task.DETECT, canvas[np.newaxis])

@@ -18,7 +18,6 @@ from inference.catalogue import find_models
 from inference.engines.contract import Task
 from inference.engines.embedded import EmbeddedEngine
 from inference.engines.triton import TritonEngine
-from inference.ocr.reader import read_text
 from inference.stages import FRAME_NETWORKS, Stage
 from mediaserver.client.client import InferenceClient
 from mediaserver.models.local_triton import free_ports, triton_server
@@ -28,6 +27,7 @@ from tests.support.clips import picture, truth
 from tests.support.frames import canvas_of, frames
 from tests.support.jpeg_client import jpeg_client
 from tests.support.live_server import live_server
+from tests.support.reading import read_text
 from tests.support.triton_models import write_tiny_repository
 from tests.support.waiting import eventually
 

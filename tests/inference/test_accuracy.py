@@ -19,6 +19,7 @@ import pytest
 
 from inference.engines.contract import Task
 from inference.engines.embedded import EmbeddedEngine
+from inference.ocr.turns import shared_turns
 from inference.pipeline import Pipeline, PipelineOptions, TextsFound
 from inference.types import Box, Image, PipelineResult
 from tests.support.frames import frame_of
@@ -81,7 +82,7 @@ async def engine(request: pytest.FixtureRequest, models_dir: Path) -> AsyncItera
 
 async def look(engine: EmbeddedEngine, picture: Image, executor: Executor) -> PipelineResult:
     options = PipelineOptions(detect=Task.DETECT in engine.models, pose=Task.POSE in engine.models)
-    return await Pipeline(engine, options, executor).infer(frame_of(picture), _ignore)
+    return await Pipeline(engine, options, executor, shared_turns()).infer(frame_of(picture), _ignore)
 
 
 async def _ignore(found: TextsFound) -> None:

@@ -14,6 +14,7 @@ from inference.catalogue import find_models
 from inference.engines.contract import Head, Task
 from inference.engines.embedded import EmbeddedEngine
 from inference.letterbox import Letterbox
+from inference.ocr.turns import shared_turns
 from inference.pipeline import Pipeline, PipelineOptions, TextsFound
 from tests.support.clips import picture, truth
 from tests.support.frames import frame_of
@@ -35,7 +36,9 @@ async def ignore(found: TextsFound) -> None:
 async def test_everything_comes_back_in_coordinates_of_the_frame_that_was_sent(
     engine: EmbeddedEngine, executor: Executor, size: tuple[int, int]
 ) -> None:
-    result = await Pipeline(engine, DEFAULTS, executor).infer(frame_of(picture(0.3, size)), ignore)
+    result = await Pipeline(engine, DEFAULTS, executor, shared_turns()).infer(
+        frame_of(picture(0.3, size)), ignore
+    )
 
     assert result.detections is not None
     assert result.poses is not None
@@ -57,7 +60,9 @@ async def test_outlines_come_back_in_coordinates_of_the_frame_that_was_sent(
     engine: EmbeddedEngine, executor: Executor, size: tuple[int, int]
 ) -> None:
     options = PipelineOptions(detect=False, pose=False, segment=True)
-    result = await Pipeline(engine, options, executor).infer(frame_of(picture(0.3, size)), ignore)
+    result = await Pipeline(engine, options, executor, shared_turns()).infer(
+        frame_of(picture(0.3, size)), ignore
+    )
 
     assert (result.detections, result.poses) == (None, None)
     assert result.segments is not None
@@ -75,7 +80,7 @@ async def test_outlines_come_back_in_coordinates_of_the_frame_that_was_sent(
 async def test_a_thing_has_one_id_in_all_stages_that_find_it(
     engine: EmbeddedEngine, executor: Executor
 ) -> None:
-    pipeline = Pipeline(engine, PipelineOptions(segment=True), executor)
+    pipeline = Pipeline(engine, PipelineOptions(segment=True), executor, shared_turns())
     for number in range(3):
         result = await pipeline.infer(frame_of(picture(number / 10), number / 10), ignore)
         assert result.detections is not None
@@ -89,7 +94,7 @@ async def test_a_thing_has_one_id_in_all_stages_that_find_it(
 async def test_ids_stay_while_objects_move_and_are_never_shared(
     engine: EmbeddedEngine, executor: Executor
 ) -> None:
-    pipeline = Pipeline(engine, DEFAULTS, executor)
+    pipeline = Pipeline(engine, DEFAULTS, executor, shared_turns())
     ids = set()
     for number in range(20):
         time_s = number / 10
@@ -106,7 +111,10 @@ async def test_pipelines_that_share_an_engine_get_their_own_results(
 ) -> None:
     times = [0.1 * number for number in range(10)]
     results = await asyncio.gather(
-        *(Pipeline(engine, DEFAULTS, executor).infer(frame_of(picture(time_s)), ignore) for time_s in times)
+        *(
+            Pipeline(engine, DEFAULTS, executor, shared_turns()).infer(frame_of(picture(time_s)), ignore)
+            for time_s in times
+        )
     )
     for time_s, result in zip(times, results, strict=True):
         assert result.detections is not None
@@ -120,7 +128,7 @@ async def test_a_stage_that_is_off_gives_none_and_one_that_finds_nothing_gives_a
     engine: EmbeddedEngine, executor: Executor
 ) -> None:
     nothing = frame_of(np.full((480, 640, 3), 128, np.uint8))
-    pipeline = Pipeline(engine, PipelineOptions(pose=False), executor)
+    pipeline = Pipeline(engine, PipelineOptions(pose=False), executor, shared_turns())
 
     result = await pipeline.infer(nothing, ignore)
 
@@ -147,7 +155,7 @@ async def test_frames_under_way_together_give_their_results_in_order(
             return await engine.infer(task, images)
 
     slow = FirstIsLast(engine, delay_s=0)
-    pipeline = Pipeline(slow, PipelineOptions(pose=False, flow=True), executor)
+    pipeline = Pipeline(slow, PipelineOptions(pose=False, flow=True), executor, shared_turns())
     frames = [
         asyncio.create_task(pipeline.infer(frame_of(picture(time_s), time_s), ignore))
         for time_s in (0.0, 0.1, 0.2)
@@ -180,7 +188,9 @@ async def test_a_frame_that_is_cancelled_neither_blocks_the_next_nor_lets_it_ove
             await gate.wait()
             return await engine.infer(task, images)
 
-    pipeline = Pipeline(Gated(engine, delay_s=0), PipelineOptions(pose=False, flow=True), executor)
+    pipeline = Pipeline(
+        Gated(engine, delay_s=0), PipelineOptions(pose=False, flow=True), executor, shared_turns()
+    )
     first, second, third = (
         asyncio.create_task(pipeline.infer(frame_of(picture(time_s), time_s), ignore))
         for time_s in (0.0, 0.1, 0.2)
@@ -207,7 +217,7 @@ async def test_a_head_that_cannot_be_read_fails_its_stage_only(
             (head,) = await engine.infer(task, images)
             return (head[:, :3] if task is Task.DETECT else head,)
 
-    result = await Pipeline(OtherHead(engine, delay_s=0), DEFAULTS, executor).infer(
+    result = await Pipeline(OtherHead(engine, delay_s=0), DEFAULTS, executor, shared_turns()).infer(
         frame_of(picture(0.0)), ignore
     )
     assert result.detections is None
@@ -216,7 +226,7 @@ async def test_a_head_that_cannot_be_read_fails_its_stage_only(
 
 
 async def test_new_options_hold_from_the_next_frame(engine: EmbeddedEngine, executor: Executor) -> None:
-    pipeline = Pipeline(engine, DEFAULTS, executor)
+    pipeline = Pipeline(engine, DEFAULTS, executor, shared_turns())
     assert (await pipeline.infer(frame_of(picture(0)), ignore)).poses
     pipeline.configure(PipelineOptions(pose=False, flow=True, detect_threshold=1.0))
     result = await pipeline.infer(frame_of(picture(0.1), 0.1), ignore)
@@ -225,7 +235,7 @@ async def test_new_options_hold_from_the_next_frame(engine: EmbeddedEngine, exec
 
 
 async def test_flow_gives_each_object_its_velocity(engine: EmbeddedEngine, executor: Executor) -> None:
-    pipeline = Pipeline(engine, PipelineOptions(flow=True), executor)
+    pipeline = Pipeline(engine, PipelineOptions(flow=True), executor, shared_turns())
     for time_s in (0.0, 1 / 30):
         result = await pipeline.infer(frame_of(picture(time_s), time_s), ignore)
     assert result.detections is not None
@@ -242,7 +252,7 @@ async def test_a_stage_that_fails_is_named_and_the_others_go_on(
     tiny_models: Path, executor: Executor
 ) -> None:
     engine = await EmbeddedEngine.open({Task.DETECT: find_models(tiny_models)[Task.DETECT]})
-    result = await Pipeline(engine, DEFAULTS, executor).infer(frame_of(picture(0)), ignore)
+    result = await Pipeline(engine, DEFAULTS, executor, shared_turns()).infer(frame_of(picture(0)), ignore)
     await engine.close()
 
     assert result.poses is None
@@ -271,7 +281,9 @@ class SlowThreads(ThreadPoolExecutor):
 async def test_when_it_is_cancelled_no_thread_works_on(engine: EmbeddedEngine) -> None:
     with SlowThreads() as executor:
         inferring = asyncio.create_task(
-            Pipeline(engine, PipelineOptions(flow=True), executor).infer(frame_of(picture(0.0)), ignore)
+            Pipeline(engine, PipelineOptions(flow=True), executor, shared_turns()).infer(
+                frame_of(picture(0.0)), ignore
+            )
         )
         await eventually(lambda: executor.working)
         inferring.cancel()

@@ -25,6 +25,7 @@ from pycocotools.cocoeval import COCOeval
 from inference.engines.contract import Task
 from inference.engines.embedded import EmbeddedEngine
 from inference.letterbox import Letterbox
+from inference.ocr.turns import shared_turns
 from inference.pipeline import Pipeline, PipelineOptions, TextsFound
 from inference.preprocess import PADDING
 from inference.types import FRAME_HEIGHT, FRAME_WIDTH, Detection, Image, Pose
@@ -192,7 +193,7 @@ async def offline(path: Path, pictures: MarkedPictures) -> tuple[list[dict[str, 
             began = time.process_time()
             await engine.infer(task, frame[np.newaxis])
             spent.append((time.process_time() - began) * 1000)
-            found = await Pipeline(engine, options, executor).infer(frame_of(frame), ignore)
+            found = await Pipeline(engine, options, executor, shared_turns()).infer(frame_of(frame), ignore)
             results += pictures.scored(number, found.detections or found.poses or ())
     await engine.close()
     place = engine.models[task].placement

@@ -7,6 +7,7 @@ import pytest
 from inference.ocr.geometry import (
     LINE_HEIGHT,
     MAX_LINES,
+    MAX_TEXT_WIDTH,
     cut_line,
     find_lines,
     resize_for_detector,
@@ -104,6 +105,17 @@ def test_of_too_many_lines_the_largest_are_kept() -> None:
     lines = find_lines(text_map((20, 120, 200, 20), *specks), 320, 160)
     assert len(lines) == MAX_LINES
     assert lines[-1].mean(axis=0) * (320, 160) == pytest.approx((120, 130), abs=1)
+
+
+def test_of_a_page_of_long_lines_the_largest_are_kept() -> None:
+    heat = np.zeros((640, 640), np.float32)
+    for row in range(20):
+        heat[20 + 30 * row : 26 + 30 * row, 20:620] = 0.9
+    heat[625:637, 20:620] = 0.9
+    lines = find_lines(heat, 1920, 1920)
+    longest = 1280
+    assert len(lines) == MAX_TEXT_WIDTH // longest
+    assert lines[-1].mean(axis=0) * 640 == pytest.approx((320, 631), abs=1)
 
 
 def test_a_core_at_the_edge_of_the_map_is_a_line() -> None:

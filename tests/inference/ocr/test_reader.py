@@ -5,17 +5,20 @@ from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar, cast
 
 import cv2
 import numpy as np
 import pytest
 
 from inference.catalogue import find_models
-from inference.engines.contract import Engine, HeadLayout, ModelInfo, ModelNotLoaded, Task
+from inference.engines.contract import Engine, Head, HeadLayout, ModelInfo, ModelNotLoaded, Task
 from inference.engines.embedded import EmbeddedEngine
-from inference.ocr.reader import decode_ctc, read_text
+from inference.ocr.reader import TextLines, decode_ctc, recognise
+from inference.ocr.turns import OcrTurns, shared_turns
 from inference.types import Floats, Image
 from tests.support.frames import canvas_of, frames
+from tests.support.reading import read_text
 
 READER = ModelInfo(Task.OCR_REC, "reader", ("", "a", "b", "c"), None, None)
 
@@ -69,6 +72,30 @@ def test_the_best_classes_alone_are_enough() -> None:
     steps = np.array([[(1, 0.6), (1, 0.5), (0, 0.99), (2, 0.9)]], np.float32)
     best_only = replace(READER, layout=HeadLayout.CTC_BEST)
     assert decode_ctc(steps, best_only) == [("ab", pytest.approx(0.75))]
+
+
+class Recogniser:
+    """Reads nothing, and keeps the shape of each batch."""
+
+    models: ClassVar = {Task.OCR_REC: READER}
+
+    def __init__(self) -> None:
+        self.batches: list[tuple[int, ...]] = []
+
+    async def infer(self, task: Task, images: Image) -> Head:
+        self.batches.append(images.shape[:3])
+        return (np.zeros((len(images), images.shape[2] // 8, len(READER.labels)), np.float32),)
+
+
+async def test_a_batch_has_eight_lines_at_most_and_fewer_long_ones(
+    executor: Executor,
+) -> None:
+    widths = [1280, 16, 320, 700, *[320] * 8, 16, 1280, 1280]
+    images = [np.zeros((48, width, 3), np.uint8) for width in widths]
+    lines = TextLines([np.zeros((4, 2), np.float32)] * len(images), images)
+    recogniser = Recogniser()
+    await recognise(cast("Engine", recogniser), lines, executor, OcrTurns(shared_turns()))
+    assert recogniser.batches == [(8, 48, 320), (3, 48, 320), (2, 48, 1280), (2, 48, 1280)]
 
 
 # --- with the real models -----------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from inference.ocr.trigger import MOTION_LEVEL, MotionGauge, OcrReason, OcrTrigger, OcrTriggerConfig
+from inference.ocr.trigger import MOTION_LEVEL, PAUSE, MotionGauge, OcrReason, OcrTrigger, OcrTriggerConfig
 from tests.support.frames import canvas_of, frames
 
 MOVING, STILL = 2 * MOTION_LEVEL, 0.0
@@ -16,7 +16,7 @@ SETTLE = OcrTriggerConfig(min_interval_s=1.0)
 
 def run(trigger: OcrTrigger, now: float) -> None:
     trigger.started(now)
-    trigger.finished()
+    trigger.finished(0.0)
 
 
 def test_nothing_happens_without_a_reason() -> None:
@@ -49,8 +49,22 @@ def test_a_request_while_ocr_runs_waits_for_its_end() -> None:
     trigger.started(0.0)
     trigger.request()
     assert trigger.observe(9.0, [], STILL) is None
-    trigger.finished()
+    trigger.finished(0.5)
     assert trigger.observe(9.1, [], STILL) is OcrReason.TRIGGER
+
+
+def test_a_long_run_is_followed_by_a_long_pause_and_a_short_one_by_the_minimum_interval() -> None:
+    trigger = OcrTrigger(LABELS)
+    trigger.started(0.0)
+    trigger.finished(3.0)
+    trigger.request()
+    assert trigger.observe(PAUSE * 3.0 - 0.1, [], STILL) is None
+    assert trigger.observe(PAUSE * 3.0, [], STILL) is OcrReason.TRIGGER
+    trigger.started(6.0)
+    trigger.finished(0.1)
+    trigger.request()
+    assert trigger.observe(7.9, [], STILL) is None
+    assert trigger.observe(8.0, [], STILL) is OcrReason.TRIGGER
 
 
 # --- label ------------------------------------------------------------------------------------------

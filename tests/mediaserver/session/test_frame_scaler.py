@@ -46,9 +46,22 @@ def test_any_frame_becomes_a_letterboxed_canvas(source: str, size: tuple[int, in
     assert (frame.canvas[outside] == 114).all()
 
 
-def test_the_full_size_picture_stays_at_hand() -> None:
-    frame = FrameScaler().prepare(pending(picture(640, 480)))
-    assert frame.full_size().shape == (480, 640, 3)
+@pytest.mark.parametrize(
+    ("size", "shape"),
+    [
+        ((640, 480), (480, 640, 3)),
+        ((1920, 1080), (1080, 1920, 3)),
+        ((3840, 2160), (1080, 1920, 3)),
+        ((4096, 2), (1, 1920, 3)),
+    ],
+)
+def test_ocr_gets_the_picture_as_large_as_text_can_be_read(
+    size: tuple[int, int], shape: tuple[int, int, int]
+) -> None:
+    readable = FrameScaler().prepare(pending(picture(*size))).for_ocr()
+    assert readable.shape == shape
+    assert readable[:, : shape[1] // 3, 0].min() > 150, "red on the left"
+    assert readable[:, -shape[1] // 3 :, 2].min() > 150, "blue on the right"
 
 
 def test_a_picture_that_is_decoded_at_a_reduced_scale_is_placed_as_it_was_sent() -> None:
