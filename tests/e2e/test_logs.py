@@ -6,13 +6,16 @@ import asyncio
 import json
 import time
 from pathlib import Path
+from typing import Literal
 
 import aiohttp
 import cv2
 import jwt
 import numpy as np
 import pytest
+from aiortc import RTCConfiguration, RTCPeerConnection, RTCRtpSender, RTCSessionDescription
 
+from tests.support.damaged import DamagedCamera, damaged_jpegs
 from tests.support.server_process import ServerProcess, server_process
 from tests.support.waiting import eventually
 
@@ -125,3 +128,52 @@ async def test_a_session_has_one_line_where_it_begins_and_one_with_its_counts_wh
     without = server.lines("connection without a session ended")
     assert {line["reason"] for line in without} == {"client_gone"}
     assert 10 <= len(without) < 30, "who says nothing does not flood the log"
+
+
+async def test_decoders_write_nothing_past_the_log(tiny_models: Path) -> None:
+    """Libraries that write to stderr themselves would be limited by nothing."""
+    async with server_process(tiny_models) as server, aiohttp.ClientSession() as http:
+        async with http.ws_connect(server.socket_url) as socket:
+            await socket.send_str('{"type":"hello","channel":"websocket"}')
+            for picture in damaged_jpegs(150):
+                await socket.send_bytes(picture)
+                await asyncio.sleep(0.01)
+            await socket.send_str('{"type":"bye"}')
+            await eventually(lambda: len(server.lines("session ended")) == 1)
+        for codec, encoder in VIDEO_ENCODERS.items():
+            await send_damaged_video(http, server, codec, DamagedCamera(encoder))
+    pictures, vp8, h264 = server.lines("session ended")
+    assert pictures["frames"] == 150
+    for video in (vp8, h264):
+        assert video["frames"] > 0, "something was decoded"
+    assert len(server.log) == len(server.text.splitlines()), "every line is the log's own"
+    assert len(server.log) < 40
+
+
+VIDEO_ENCODERS: dict[str, Literal["libvpx", "libx264"]] = {"VP8": "libvpx", "H264": "libx264"}
+
+
+async def send_damaged_video(
+    http: aiohttp.ClientSession, server: ServerProcess, codec: str, camera: DamagedCamera
+) -> None:
+    """Two seconds of it, in a session of its own."""
+    peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+    ended = len(server.lines("session ended")) + 1
+    try:
+        sender = peer.addTransceiver(camera, direction="sendonly")
+        codecs = RTCRtpSender.getCapabilities("video").codecs
+        sender.setCodecPreferences([item for item in codecs if item.name == codec])
+        await peer.setLocalDescription(await peer.createOffer())
+        async with http.ws_connect(server.socket_url) as socket:
+            await socket.send_str('{"type":"hello","channel":"websocket"}')
+            await socket.send_str(json.dumps({"type": "offer", "sdp": peer.localDescription.sdp}))
+            while (message := await socket.receive_json(timeout=10))["type"] != "answer":
+                pass
+            await peer.setRemoteDescription(RTCSessionDescription(message["sdp"], "answer"))
+            while camera.sent < 60:
+                await socket.receive_json(timeout=10)  # which also answers pings
+            await socket.send_str('{"type":"bye"}')
+            await eventually(lambda: len(server.lines("session ended")) == ended)
+    finally:
+        camera.stop()
+        await peer.close()
