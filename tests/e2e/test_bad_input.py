@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import cv2
+import numpy as np
 import pytest
 import pytest_asyncio
 from aiortc import AudioStreamTrack, RTCConfiguration, RTCPeerConnection, VideoStreamTrack
@@ -262,6 +264,27 @@ async def test_a_truncated_jpeg_is_refused_and_a_whole_one_still_gets_a_result(
         assert (await answer(socket))["code"] == "bad_frame"
         await socket.send_bytes(jpeg)
         assert (await answer(socket))["type"] == "result"
+
+
+async def test_a_large_picture_gets_a_result_in_its_own_size_and_a_large_progressive_one_is_refused(
+    live: LiveServer,
+) -> None:
+    picture = np.full((4096, 4096, 3), 90, np.uint8)
+    picture[1024:2048, 1024:2048] = (0, 0, 255)
+    options = [cv2.IMWRITE_JPEG_QUALITY, 30]
+    async with raw_socket(live) as socket:
+        await say(socket, HELLO)
+        await socket.send_bytes(
+            bytes(cv2.imencode(".jpg", picture, [*options, cv2.IMWRITE_JPEG_PROGRESSIVE, 1])[1])
+        )
+        error = await answer(socket)
+        assert (error["code"], error["fatal"]) == ("bad_frame", False)
+        assert "progressive and 4096×4096" in error["message"]
+        await socket.send_bytes(bytes(cv2.imencode(".jpg", picture, options)[1]))
+        result = await answer(socket)
+    assert (result["frame"]["width"], result["frame"]["height"]) == (4096, 4096)
+    (red,) = result["detections"]
+    assert red["box"] == pytest.approx((0.25, 0.25, 0.25, 0.25), abs=0.01)
 
 
 async def test_others_do_not_notice(live: LiveServer, jpeg: bytes) -> None:
