@@ -15,7 +15,7 @@ test bench: export MEDIASERVER_MODELS ?= $(abspath ../shared/models)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install system demo test test-unit test-js test-boot check bench bench-isolation docs lock lock-images sbom clean
+.PHONY: help install system demo test test-unit test-js test-boot fuzz soak check bench bench-isolation docs lock lock-images sbom clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -54,6 +54,13 @@ test-js:  ## those modules of the page that need no browser, in node 18 or newer
 test-boot: $(DEVELOPMENT)  ## install into a Debian of its own, boot it, kill and hang the server (root; some minutes)
 	deploy/dev/install-system-packages.sh debootstrap systemd-container
 	$(PYTHON) -m pytest -m boot tests/boot
+
+fuzz: $(DEVELOPMENT)  ## search for input that breaks or holds up a parser [TARGET=sdp_offers] [SECONDS=60, for each target] (Linux)
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --editable '.[fuzz]'
+	$(PYTHON) -m tests.fuzz $(TARGET) $(if $(SECONDS),--seconds $(SECONDS))
+
+soak: $(DEVELOPMENT)  ## clients of every kind come and go, 2,000 of them [CLIENTS=2000], and nothing of them stays
+	SOAK_CLIENTS=$(or $(CLIENTS),2000) $(PYTHON) -m pytest tests/e2e/test_leaks.py
 
 check: $(DEVELOPMENT)  ## ruff, mypy --strict, and tsc on the page where node is there
 	$(VENV)/bin/ruff format --check .

@@ -79,6 +79,8 @@ def describe(task: Task, path: Path, facts: NetworkFacts) -> tuple[ModelInfo, In
 
     Raises `CatalogueError`.
     """
+    if len(facts.input_shape) != 4 or any(isinstance(size, int) and size < 1 for size in facts.input_shape):
+        raise CatalogueError(f"{path}: its input {list(facts.input_shape)} takes no pictures")
     batch = facts.input_shape[0]
     if isinstance(batch, int) and batch != 1:
         raise CatalogueError(
@@ -95,6 +97,8 @@ def describe(task: Task, path: Path, facts: NetworkFacts) -> tuple[ModelInfo, In
     made_for = facts.metadata.get("task", task)
     if made_for != task:
         raise CatalogueError(f"{path}: a model for the task {made_for!r} cannot {task}")
+    if not facts.output_shapes:
+        raise CatalogueError(f"{path}: a model without outputs cannot {task}")
     try:
         layout, classes = network.identify(facts.output_shapes, facts.metadata)
     except UnknownHead as exc:
@@ -215,7 +219,7 @@ def _characters(path: Path, facts: NetworkFacts) -> tuple[str, ...]:
     if text is None:
         raise CatalogueError(f"{path}: has no dictionary in its metadata")
     characters = ("", *text.removesuffix("\n").split("\n"), " ")
-    count = facts.output_shapes[0][-1]
+    count = next((shape[-1] for shape in facts.output_shapes[:1] if shape), None)
     if isinstance(count, int) and count != len(characters):
         raise CatalogueError(f"{path}: {len(characters)} characters for {count} classes")
     return characters

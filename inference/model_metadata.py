@@ -9,6 +9,7 @@ says: all pre-processing is part of its graph.
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict
 from typing import Any
 
@@ -47,7 +48,7 @@ def from_text(text: str) -> ModelInfo:
         )
     except KeyError as exc:
         raise BadDescription(f"its description lacks {exc}") from exc
-    except (ValueError, TypeError, AttributeError, RecursionError) as exc:
+    except (ValueError, TypeError, ArithmeticError, AttributeError, RecursionError) as exc:
         raise BadDescription(f"its description cannot be read: {str(exc)[:200]}") from exc
 
 
@@ -59,6 +60,7 @@ def _placement(fields: dict[str, Any]) -> Placement:
         float(fields["left"]),
         float(fields["top"]),
     )
-    if placement.width < 1 or placement.height < 1 or not 0 < placement.scale < float("inf"):
+    finite = all(map(math.isfinite, (placement.scale, placement.left, placement.top)))
+    if not finite or min(placement.width, placement.height) < 1 or placement.scale <= 0:
         raise ValueError(f"{placement} is no place in a network's input")
     return placement

@@ -10,6 +10,7 @@ import asyncio
 import inspect
 import struct
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, TypeAlias
 
 import aioice
@@ -27,7 +28,7 @@ from aiortc.rtcsctptransport import Chunk, DataChunk
 from aiortc.rtp import AnyRtcpPacket, RtpPacket
 
 from mediaserver.webrtc.codecs import VideoCodec, inspect_payload
-from mediaserver.webrtc.datagram_guard import DatagramGuard
+from mediaserver.webrtc.datagram_guard import ArrivalClock, DatagramGuard
 from mediaserver.webrtc.packet_window import MediaPacket
 from mediaserver.webrtc.sctp_policy import SctpPolicy, Verdict, is_well_formed
 
@@ -45,6 +46,8 @@ _QUERY_CONSENT = "query_consent"
 _CHECK_INCOMING = "check_incoming"
 _REQUEST_RECEIVED = "request_received"
 _DATA_RECEIVED = "data_received"
+_DATAGRAM_RECEIVED = "datagram_received"
+_PROTOCOLS = "_protocols"
 _QUEUE = "_queue"
 _HANDLE_RTP, _HANDLE_RTCP, _HANDLE_DATA = "_handle_rtp_data", "_handle_rtcp_data", "_handle_data"
 _RECEIVE_CHUNK, _MARK_RECEIVED = "_receive_chunk", "_mark_received"
@@ -71,9 +74,13 @@ class ReceiverSeam:
     DECODER_QUEUE = "_RTCRtpReceiver__decoder_queue"
     CODECS = "_RTCRtpReceiver__codecs"
     HANDLE_RTCP = "_handle_rtcp_packet"
+    SEND_RTCP = "_send_rtcp"
     SEND_NACK = "_send_rtcp_nack"
     SEND_PLI = "_send_rtcp_pli"
-    NAMES = (JITTER_BUFFER, NACK_GENERATOR, DECODER_QUEUE, CODECS, HANDLE_RTCP, SEND_NACK, SEND_PLI)
+    NAMES = (
+        *(JITTER_BUFFER, NACK_GENERATOR, DECODER_QUEUE, CODECS),
+        *(HANDLE_RTCP, SEND_RTCP, SEND_NACK, SEND_PLI),
+    )
 
     def __init__(self, receiver: RTCRtpReceiver) -> None:
         if aiortc.__version__ != AIORTC_VERSION:
@@ -102,6 +109,18 @@ class ReceiverSeam:
             await original(packet)
 
         setattr(self._receiver, self.HANDLE_RTCP, handle_rtcp_packet)
+
+    def leave_out_reports_that_cannot_be_written(self) -> None:
+        """The jitter of a sender whose timestamps jump to and fro does not fit into its 32 bits (RFC 3550
+        section 6.4.1). The error would end aiortc's task that reports, for whose end it waits when it closes.
+        """
+        send = getattr(self._receiver, self.SEND_RTCP)
+
+        async def send_rtcp(packet: AnyRtcpPacket) -> None:
+            with suppress(struct.error):
+                await send(packet)
+
+        setattr(self._receiver, self.SEND_RTCP, send_rtcp)
 
     def add(self, packet: RtpPacket) -> tuple[bool, None]:
         """Called by aiortc as ``JitterBuffer.add``; answers: no PLI wanted, no frame complete."""
@@ -177,12 +196,15 @@ def stop_consent_checks(transport: RTCIceTransport) -> None:
 
 
 def guard_datagrams(transport: RTCIceTransport, guard: DatagramGuard) -> None:
-    """Has ``guard`` look at every datagram and every connectivity check before aioice does.
+    """Has ``guard`` look at every datagram and every connectivity check before aioice does. Call before it
+    gathers.
 
     aioice keeps what it receives in a queue without a bound, and checks every address that a check came from.
-    Raises `SeamMoved`.
+    Its parser lets errors out to the event loop. Raises `SeamMoved`.
     """
     connection = _aioice_connection(transport)
+    gather = _attribute(connection, _GATHER)
+    _attribute(connection, _PROTOCOLS)
     take, answer, learn = (
         _attribute(connection, name) for name in (_DATA_RECEIVED, _REQUEST_RECEIVED, _CHECK_INCOMING)
     )
@@ -200,9 +222,27 @@ def guard_datagrams(transport: RTCIceTransport, guard: DatagramGuard) -> None:
         if guard.admits_source(*address):
             learn(message, address, protocol)
 
+    async def gather_guarded(*arguments: Any, **named: Any) -> Any:
+        candidates = await gather(*arguments, **named)
+        for protocol in getattr(connection, _PROTOCOLS):
+            _guard_protocol(protocol, guard)
+        return candidates
+
+    setattr(connection, _GATHER, gather_guarded)
     setattr(connection, _DATA_RECEIVED, data_received)
     setattr(connection, _REQUEST_RECEIVED, request_received)
     setattr(connection, _CHECK_INCOMING, check_incoming)
+
+
+def _guard_protocol(protocol: Any, guard: DatagramGuard) -> None:
+    receive = _attribute(protocol, _DATAGRAM_RECEIVED)
+
+    def datagram_received(data: bytes, address: tuple[Any, ...]) -> None:
+        if guard.admits_size(data):
+            with suppress(*_PARSE_ERRORS):  # no STUN, though it looks like it, and nothing else either
+                receive(data, address)
+
+    setattr(protocol, _DATAGRAM_RECEIVED, datagram_received)
 
 
 def guard_sources(transport: RTCDtlsTransport, admits: Callable[[int], bool], refuse: Refuse) -> None:
@@ -211,8 +251,14 @@ def guard_sources(transport: RTCDtlsTransport, admits: Callable[[int], bool], re
     aiortc keeps something for each SSRC for ever. What it raises an exception for is refused: by itself it
     would log a traceback and end the transport without a word. Raises `SeamMoved`.
     """
-    for name, offset in ((_HANDLE_RTP, 8), (_HANDLE_RTCP, 4)):  # RFC 3550 sections 5.1 and 6.4.1
-        setattr(transport, name, _by_source(_attribute(transport, name), offset, admits, refuse))
+    handle_rtp, clock = _attribute(transport, _HANDLE_RTP), ArrivalClock()
+
+    async def handle_rtp_in_time(data: bytes, arrival_time_ms: int) -> None:
+        await handle_rtp(data, clock.without_pauses(arrival_time_ms))
+
+    # RFC 3550 sections 5.1 and 6.4.1
+    setattr(transport, _HANDLE_RTP, _by_source(handle_rtp_in_time, 8, admits, refuse))
+    setattr(transport, _HANDLE_RTCP, _by_source(_attribute(transport, _HANDLE_RTCP), 4, admits, refuse))
 
 
 def _by_source(

@@ -16,6 +16,10 @@ _MAX_WAITING = 512
 """Datagrams that wait to be handled, while the event loop is busy."""
 _APPLICATION_DATA = 23
 _DTLS_HEADER = 13
+_MAX_BYTES = 2048
+"""More than fits into a packet of any path that a client comes by. aioice sums up a message once for each
+fingerprint in it."""
+_LONGEST_PAUSE_MS = 1000
 MAX_SOURCES = 16
 """SSRCs of one peer connection. A browser has two for each encoding, and new ones when it starts again."""
 
@@ -28,6 +32,10 @@ class DatagramGuard:
         self._datagrams = RateLimit(_PER_S, _BURST)
         self._checks = RateLimit(_CHECKS_PER_S, _CHECK_BURST)
 
+    def admits_size(self, data: bytes) -> bool:
+        """Whether a datagram, STUN or not, is looked at."""
+        return len(data) <= _MAX_BYTES
+
     def admits_datagram(self, data: bytes, waiting: int) -> bool:
         """Whether a datagram that is no STUN is taken; ``waiting`` are those that are not handled yet."""
         return bool(data) and waiting < _MAX_WAITING and _is_whole(data) and self._datagrams.allows(_now())
@@ -39,6 +47,22 @@ class DatagramGuard:
     def admits_source(self, host: str, port: int) -> bool:
         """Whether the address that an authentic check came from is checked in turn."""
         return self._candidates.admits_source(host, port, _now())
+
+
+class ArrivalClock:
+    """Times of arrival for aiortc's estimate of the bit rate. It walks over each millisecond since the packet
+    before: for seconds, after an hour of silence or when the machine's clock is set."""
+
+    def __init__(self) -> None:
+        self._arrived_ms: int | None = None
+        self._ms = 0
+
+    def without_pauses(self, arrived_ms: int) -> int:
+        """The same time, but at most a second after the one before, and never before it."""
+        if self._arrived_ms is not None:
+            self._ms += min(max(arrived_ms - self._arrived_ms, 0), _LONGEST_PAUSE_MS)
+        self._arrived_ms = arrived_ms
+        return self._ms
 
 
 class SourceLimit:

@@ -35,13 +35,11 @@ from mediaserver.webrtc.peer_close import close_peer_connection
 from mediaserver.webrtc.receiver import ReceivedFrame, ReceiveObserver, VideoReceiver
 from mediaserver.webrtc.remote_candidates import RemoteCandidates
 from mediaserver.webrtc.sctp_policy import SctpPolicy
+from mediaserver.webrtc.sdp_limits import check_sections, check_text
 from signaling.messages import ErrorCode, IceCandidate, ProtocolError
 from signaling.rate_limit import RateLimit
 
 RESULTS_LABEL = "results"
-_MAX_MEDIA_SECTIONS = 8
-_MAX_CANDIDATES = 64
-"""aiortc parses each on the event loop; a browser sends a handful, the rest by trickle."""
 _CANDIDATE = "a=candidate:"
 _SENDING = ("sendrecv", "sendonly", None)
 
@@ -205,14 +203,12 @@ def _sending_video(sdp: str) -> int:
 
     Raises `ProtocolError`.
     """
-    if sdp.count(_CANDIDATE) > _MAX_CANDIDATES:
-        raise ProtocolError(ErrorCode.BAD_SDP, f"an offer may have {_MAX_CANDIDATES} candidates")
+    check_text(sdp)
     try:
         description = SessionDescription.parse(sdp)
     except _SDP_ERRORS as exc:
         raise _bad_sdp(exc) from exc
-    if len(description.media) > _MAX_MEDIA_SECTIONS:
-        raise ProtocolError(ErrorCode.BAD_SDP, f"an offer may have {_MAX_MEDIA_SECTIONS} media sections")
+    check_sections(description)
     sections = [media for media in description.media if media.kind in ("audio", "video")]
     for number, media in enumerate(sections):
         if media.kind == "video" and media.direction in _SENDING:

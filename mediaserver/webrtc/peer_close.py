@@ -16,10 +16,12 @@ logger = logging.getLogger(__name__)
 
 async def close_peer_connection(connection: RTCPeerConnection) -> None:
     """Closes within a bounded time, also in the middle of connecting. Idempotent."""
-    for transport in ice_transports(connection):
+    transports = ice_transports(connection)
+    for transport in transports:
         stop_consent_checks(transport)
     try:
         async with asyncio.timeout(_TIMEOUT_S):
             await connection.close()
     except TimeoutError:
         logger.warning("a peer connection did not close within %g s", _TIMEOUT_S)
+        await asyncio.gather(*(transport.stop() for transport in transports))  # else their sockets would stay

@@ -131,6 +131,7 @@ class VideoReceiver:
         video._decoder.open()
         seam.take_packets(video._handle_packet)
         seam.take_rtcp(video._handle_rtcp)
+        seam.leave_out_reports_that_cannot_be_written()
         return video
 
     async def close(self) -> None:

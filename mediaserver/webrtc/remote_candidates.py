@@ -62,7 +62,7 @@ class RemoteCandidates:
     def _has_room(self, host: str, port: int, now: float) -> bool:
         if (host, port) in self._admitted:
             return True
-        if port == 0 or len(self._admitted) >= MAX_CANDIDATES or not self._budget.allows(now):
+        if not 0 < port < 65536 or len(self._admitted) >= MAX_CANDIDATES or not self._budget.allows(now):
             return False
         self._admitted.add((host, port))
         return True

@@ -32,6 +32,8 @@ def test_it_is_ascii_as_triton_wants_its_configuration() -> None:
         ({"placement": {"width": 320}}, "lacks 'height'"),
         ({"placement": {"width": 0, "height": 1, "scale": 1, "left": 0, "top": 0}}, "no place"),
         ({"placement": {"width": 9, "height": 9, "scale": "NaN", "left": 0, "top": 0}}, "no place"),
+        ({"placement": {"width": 9, "height": 9, "scale": 1, "left": "NaN", "top": 0}}, "no place"),
+        ({"placement": {"width": float("inf"), "height": 9}}, "cannot be read"),
         ({"labels": 7}, "cannot be read"),
     ],
 )

@@ -4,7 +4,7 @@ from struct import pack
 
 import pytest
 
-from mediaserver.webrtc.datagram_guard import MAX_SOURCES, DatagramGuard, SourceLimit
+from mediaserver.webrtc.datagram_guard import MAX_SOURCES, ArrivalClock, DatagramGuard, SourceLimit
 from mediaserver.webrtc.remote_candidates import RemoteCandidates, candidate_budget
 
 RTP = b"\x80" + bytes(100)
@@ -46,3 +46,14 @@ def test_a_peer_has_so_many_sources_and_no_more() -> None:
     sources = SourceLimit()
     assert [sources.admits(ssrc) for ssrc in range(MAX_SOURCES + 2)] == [True] * MAX_SOURCES + [False] * 2
     assert sources.admits(0)
+
+
+def test_what_fits_into_no_packet_is_not_looked_at(guard: DatagramGuard) -> None:
+    assert guard.admits_size(bytes(1500))
+    assert not guard.admits_size(bytes(9000))
+
+
+def test_a_pause_is_a_second_at_most_and_time_does_not_run_backwards() -> None:
+    clock = ArrivalClock()
+    times = [clock.without_pauses(ms) for ms in (50_000, 50_020, 3_650_020, 3_650_040, 20, 40)]
+    assert times == [0, 20, 1020, 1040, 1040, 1060]

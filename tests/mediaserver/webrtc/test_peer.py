@@ -3,10 +3,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
+import socket
 import time
 from collections.abc import AsyncIterator
+from struct import pack
 from typing import Any
 
+import pytest
 from aiortc import RTCConfiguration, RTCPeerConnection
 from aiortc.sdp import SessionDescription
 
@@ -145,3 +148,21 @@ async def test_a_close_that_is_cancelled_is_done_to_its_end() -> None:
         await peer.close()
         assert peer._connection.connectionState == "closed"
         assert peer._connection.iceConnectionState == "closed"
+
+
+async def test_what_only_looks_like_a_check_reaches_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    """aioice's parser lets its errors out to the event loop, which logs a traceback for each."""
+    header = b"\x00\x01" + pack("!HL", 8, 0x2112A442) + bytes(12)
+    too_short = header + pack("!HHL", 0x24, 2, 0)  # PRIORITY has 4 bytes
+    async with answering(interfaces=LOOPBACK) as peer:
+        answer = await peer.answer(await offer())
+        host, port = re.findall(r"^a=candidate:\S+ 1 udp \d+ (\S+) (\d+)", answer, re.MULTILINE)[0]
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as anybody:
+            for datagram in (too_short, bytes(9000), b""):
+                anybody.sendto(datagram, (host, int(port)))
+            good = b"\x00\x01" + pack("!HL", 0, 0x2112A442) + bytes(12)
+            anybody.sendto(good, (host, int(port)))
+            anybody.setblocking(False)
+            reply = await asyncio.wait_for(asyncio.get_running_loop().sock_recv(anybody, 1500), 5)
+    assert reply[:2] == b"\x01\x11", "the good one is answered, with an error as it is not signed"
+    assert caplog.records == []

@@ -207,6 +207,24 @@ async def test_a_faulty_sink_does_not_end_the_stream(lane: Lane) -> None:
         await session.video.close()
 
 
+async def test_timestamps_to_and_fro_do_not_keep_it_from_closing(
+    lane: Lane, caplog: pytest.LogCaptureFixture
+) -> None:
+    """aiortc's jitter then needs more than its 32 bits in a report (RFC 3550 section 6.4.1)."""
+    async with receiving(lane) as session:
+        await session.frame_count(1)
+        for number in range(600):
+            packet = RtpPacket(97, 0, number, timestamp=0xFFFF_FFFF if number % 2 else 0, ssrc=77)
+            await session.rtc._handle_rtp_packet(packet, arrival_time_ms=0)
+            await asyncio.sleep(0.001 * (number % 2))
+        streams = session.rtc._RTCRtpReceiver__remote_streams  # type: ignore[attr-defined]
+        assert streams[77].jitter > 0xFFFF_FFFF
+        await asyncio.sleep(1.6)  # a report is due within 1.5 s
+        async with asyncio.timeout(5):
+            await session.rtc.stop()
+    assert [record.getMessage() for record in caplog.records if record.exc_info] == []
+
+
 async def test_closing_is_quick_and_final(lane: Lane) -> None:
     async with receiving(lane) as session:
         await session.frame_count(3)

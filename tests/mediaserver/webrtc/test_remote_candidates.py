@@ -44,6 +44,12 @@ def test_addresses_that_lead_elsewhere_and_names_are_not(host: str) -> None:
     assert not candidates().admits_named(host, 4000, now=0)
 
 
+@pytest.mark.parametrize("port", [-1, 0, 65536, 400_000])
+def test_ports_that_do_not_exist_are_not(port: int) -> None:
+    """A datagram to one would end the socket."""
+    assert not candidates().admits_named("198.51.100.4", port, now=0)
+
+
 def test_a_server_on_loopback_only_has_its_clients_there() -> None:
     assert candidates("127.0.0.1", "::1").admits_named("127.0.0.1", 4000, now=0)
     assert not candidates("127.0.0.1", "192.0.2.7").admits_named("127.0.0.1", 4000, now=0)
