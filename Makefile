@@ -8,6 +8,8 @@ SERVER := $(VENV)/.server
 DEVELOPMENT := $(VENV)/.development
 # Apart, as only `lock` and `sbom` need it.
 TOOLS := $(VENV)/tools
+# A module's tests stay in one process, and modules in their order: so what they share is made once, not in turns.
+PARALLEL := --numprocesses logical --dist loadfile --no-loadscope-reorder
 
 # Strong models for tests and measurements, where they lie beside the checkout.
 ifneq ($(wildcard ../shared/models),)
@@ -46,7 +48,7 @@ test: $(DEVELOPMENT) system  ## the suite, but test-boot; what cannot run here i
 	$(PYTHON) -m pytest
 
 test-unit: $(DEVELOPMENT)  ## the fast part of the suite, for while you write; what it leaves out: tests/conftest.py
-	$(PYTHON) -m pytest -m 'not slow' --numprocesses logical --dist loadfile
+	$(PYTHON) -m pytest -m 'not slow' $(PARALLEL)
 
 test-js:  ## those modules of the page that need no browser, in node 18 or newer
 	node --test --test-reporter=spec web/tests/*.test.js

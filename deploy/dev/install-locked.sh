@@ -13,7 +13,7 @@ over=''
 [ ! -t 1 ] || over='\r\033[K'
 "${pip[@]}" --require-hashes --requirement "$lock" 2>"$problems" | awk -v over="$over" '
     /^(Collecting|Processing) / { count++; sub(".*/", "", $2); sub(/(==|-[0-9]).*/, "", $2); if (over) printf over "  %d %s", count, $2; fflush() }
-    /^Installing / { printf over "  %d packages are here and have the right hashes; installing them\n", count; fflush() }
+    /^Installing / { printf over "  packages fetched and checked: %d; installing them\n", count; fflush() }
 ' || {
     cat "$problems" >&2
     exit 1
