@@ -41,6 +41,10 @@ class SocketClosed(Exception):
         self.reason = reason
 
 
+class FrameDropped(ProtocolError):
+    """A JPEG frame came too fast. There may be many: they need not all be told."""
+
+
 class SignalingSocket:
     """One accepted WebSocket.
 
@@ -137,7 +141,7 @@ class SignalingSocket:
         """Fatal for a flood only: a frame that is dropped harms nobody."""
         now = asyncio.get_running_loop().time()
         if not (self._frame_limit.allows(now) and self._frame_byte_limit.allows(now, size)):
-            raise ProtocolError(
+            raise FrameDropped(
                 ErrorCode.RATE_LIMITED,
                 f"dropped: {FRAMES_PER_S} frames and {FRAME_BYTES_PER_S} bytes a second are taken",
                 fatal=not self._excess_limit.allows(now),

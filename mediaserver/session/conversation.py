@@ -12,7 +12,7 @@ from mediaserver.telemetry.metrics import Metrics
 from signaling.messages import ClientMessage, EndReason, Error, ErrorCode, Hello, ProtocolError, ServerMessage
 from signaling.negotiation import Negotiation
 from signaling.rate_limit import RateLimit
-from signaling.websocket import SignalingSocket
+from signaling.websocket import FrameDropped, SignalingSocket
 
 _ERRORS_PER_S, _ERROR_BURST = 1.0, 20.0
 _DROPPED_FRAMES_TOLD_PER_S = 1.0
@@ -74,7 +74,7 @@ class Conversation:
         """Each error is counted. Of frames that come too fast the client is told now and then: it may send so
         many that telling it would be work of its own."""
         self._protocol_errors.labels(error.code).inc()
-        is_dropped_frame = error.code is ErrorCode.RATE_LIMITED and not error.fatal
+        is_dropped_frame = isinstance(error, FrameDropped)
         if is_dropped_frame and not self._dropped_frame_limit.allows(time.monotonic()):
             return
         await self.send(Error(error.code, error.message, error.fatal))
