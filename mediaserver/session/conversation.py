@@ -74,7 +74,7 @@ class Conversation:
         """Each error is counted. Of frames that come too fast the client is told now and then: it may send so
         many that telling it would be work of its own."""
         self._protocol_errors.labels(error.code).inc()
-        is_dropped_frame = isinstance(error, FrameDropped)
+        is_dropped_frame = isinstance(error, FrameDropped) and not error.fatal
         if is_dropped_frame and not self._dropped_frame_limit.allows(time.monotonic()):
             return
         await self.send(Error(error.code, error.message, error.fatal))
