@@ -132,7 +132,7 @@ async def test_a_session_has_one_line_where_it_begins_and_one_with_its_counts_wh
 
 async def test_decoders_write_nothing_past_the_log(tiny_models: Path) -> None:
     """Libraries that write to stderr themselves would be limited by nothing."""
-    async with server_process(tiny_models) as server, aiohttp.ClientSession() as http:
+    async with server_process(tiny_models, liveness_timeout_s=60) as server, aiohttp.ClientSession() as http:
         async with http.ws_connect(server.socket_url) as socket:
             await socket.send_str('{"type":"hello","channel":"websocket"}')
             for picture in damaged_jpegs(150):
