@@ -23,6 +23,8 @@ SLOW = (
     *("mediaserver/server/test_run.py", "mediaserver/server/test_supervisor.py"),
     # Clips and bad networks in real time.
     *("mediaserver/client/test_client.py", "mediaserver/webrtc/test_receiver.py"),
+    # Days of the machine on demand, simulated.
+    "lambdas/test_simulation.py",
     # Virtual environments, package indexes, cfn-lint.
     *("deploy/test_lock.py", "deploy/test_install_locked.py", "lambdas/test_template.py"),
 )
