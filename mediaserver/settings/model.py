@@ -264,7 +264,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
             return tomllib.load(file)
     except OSError as exc:
         raise SettingsError(f"cannot read the configuration file {path}: {exc.strerror}") from exc
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
+    except (ValueError, RecursionError) as exc:  # TOMLDecodeError, or what it lets through
         raise SettingsError(f"{path} is not valid TOML: {exc}") from exc
 
 

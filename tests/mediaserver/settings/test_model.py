@@ -134,9 +134,10 @@ def test_a_file_is_checked_like_everything_else(tmp_path: Path) -> None:
     config.write_text('port = "80"')
     with pytest.raises(SettingsError, match=r"'port' in .*mediaserver\.toml is '80'"):
         load(config_file=config, environment={})
-    config.write_text("port = ")
-    with pytest.raises(SettingsError, match="not valid TOML"):
-        load(config_file=config, environment={})
+    for broken in ("port = ", "host = " + "[" * 5000, "port = " + "9" * 5000):
+        config.write_text(broken)
+        with pytest.raises(SettingsError, match="not valid TOML"):
+            load(config_file=config, environment={})
     with pytest.raises(SettingsError, match="cannot read"):
         load(config_file=tmp_path / "absent.toml", environment={})
 
