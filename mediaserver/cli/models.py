@@ -16,8 +16,8 @@ from rich.table import Table
 from inference.catalogue import BUILT_IN, CatalogueError
 from inference.stages import FRAME_NETWORKS, Stage
 from inference.types import FRAME_HEIGHT, FRAME_WIDTH, Image
-from mediaserver.cli.commands import Commands
 from mediaserver.cli.output import say, show, standard_output
+from mediaserver.cli.subcommands import Subcommands
 from mediaserver.errors import ModelError, UnreadableFile, reading, writing
 from mediaserver.models.check import check_model
 from mediaserver.models.files import files_in_use, origin
@@ -35,7 +35,7 @@ DESCRIPTION = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The commands."""
-    commands = Commands(parser)
+    commands = Subcommands(parser)
 
     _add_folder(commands.add("list", _list, "show the models that are there, whose they are, what is used"))
 

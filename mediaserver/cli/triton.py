@@ -13,8 +13,8 @@ from rich.console import Console
 
 from inference.catalogue import CatalogueError
 from inference.stages import FRAME_NETWORKS
-from mediaserver.cli.commands import Commands
 from mediaserver.cli.output import say
+from mediaserver.cli.subcommands import Subcommands
 from mediaserver.errors import ModelError
 from mediaserver.models.files import files_in_use
 from mediaserver.models.local_triton import TritonPorts, fetch, triton_server
@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     ports = {f"{name}_port": port for name, port in asdict(TritonPorts()).items()}
     parser.set_defaults(command=_start, **dict.fromkeys(_MODEL_SETTINGS), **ports)
-    commands = Commands(parser, default="start")
+    commands = Subcommands(parser, default="start")
 
     commands.add("fetch", _fetch, "download the Triton for this machine's processor, once")
 

@@ -9,7 +9,7 @@ from aiortc import RTCDataChannel
 from mediaserver.session.ending import Ending
 from mediaserver.session.outlet import Outlet
 from mediaserver.session.session import Inference, Session
-from mediaserver.webrtc.drop_reason import DropReason
+from mediaserver.webrtc.frame_drops import DropReason
 from mediaserver.webrtc.peer import Peer
 from mediaserver.webrtc.receiver import ReceivedFrame
 from mediaserver.webrtc.remote_candidates import candidate_budget

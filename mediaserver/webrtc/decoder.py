@@ -13,8 +13,8 @@ from av.codec.context import Flags
 
 from inference.fair_threads import Lane
 from mediaserver.webrtc.codecs import FFMPEG_DECODERS, FfmpegDecoder, VideoCodec
-from mediaserver.webrtc.drop_reason import DropReason, OnDrop
 from mediaserver.webrtc.frame_assembler import EncodedFrame
+from mediaserver.webrtc.frame_drops import DropReason, OnDrop
 
 logger = logging.getLogger(__name__)
 

@@ -23,8 +23,8 @@ from inference.fair_threads import Lane
 from mediaserver.webrtc.aiortc_seam import ReceiverSeam
 from mediaserver.webrtc.capture_clock import CaptureClock, MediaTime
 from mediaserver.webrtc.decoder import BoundedDecoder, DecodedFrame
-from mediaserver.webrtc.drop_reason import DropReason
 from mediaserver.webrtc.frame_assembler import EncodedFrame, FrameAssembler
+from mediaserver.webrtc.frame_drops import DropReason
 from mediaserver.webrtc.packet_window import MediaPacket
 
 logger = logging.getLogger(__name__)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from mediaserver.webrtc.drop_reason import DropReason
+from mediaserver.webrtc.frame_drops import DropReason
 
 
 class ReceiveCounts:

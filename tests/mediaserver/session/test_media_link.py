@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mediaserver.session.media_link import MediaLink
-from mediaserver.webrtc.drop_reason import DropReason
+from mediaserver.webrtc.frame_drops import DropReason
 from mediaserver.webrtc.receiver import ReceivedFrame
 from signaling.messages import EndReason
 from tests.support.live_server import LiveServer, live_server, raw_socket

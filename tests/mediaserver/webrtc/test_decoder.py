@@ -20,8 +20,8 @@ from mediaserver.webrtc.decoder import (
     DecodedFrame,
     FrameDecoder,
 )
-from mediaserver.webrtc.drop_reason import DropReason
 from mediaserver.webrtc.frame_assembler import EncodedFrame, VideoCodec
+from mediaserver.webrtc.frame_drops import DropReason
 from tests.support.receive_counts import ReceiveCounts
 
 ENCODERS = {

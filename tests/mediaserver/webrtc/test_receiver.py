@@ -15,7 +15,7 @@ from aiortc.rtp import RtpPacket
 
 from inference.account import Account
 from inference.fair_threads import FairThreads, Lane
-from mediaserver.webrtc.drop_reason import DropReason
+from mediaserver.webrtc.frame_drops import DropReason
 from mediaserver.webrtc.receiver import ReceivedFrame, VideoReceiver
 from tests.support.impairment import Impairment, ImpairmentRelay
 from tests.support.peer_pair import BarcodeCamera, read_barcode, sending

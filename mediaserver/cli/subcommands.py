@@ -8,7 +8,7 @@ from collections.abc import Callable
 Command = Callable[[argparse.Namespace], int]
 
 
-class Commands:
+class Subcommands:
     """Adds commands to the parser of a verb. ``parsed.command`` is the one that was typed; ``default`` names
     the one that is meant where none was."""
 
