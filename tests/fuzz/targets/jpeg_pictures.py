@@ -6,7 +6,7 @@ its bytes.
 
 from __future__ import annotations
 
-from mediaserver.session.frame_scaler import decode_jpeg
+from mediaserver.session.jpeg_decoder import decode_jpeg
 from signaling.jpeg import JpegError, parse_jpeg
 
 _MAX_PIXELS = 128 * 128
