@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
+from typing import Any
 
 import aiohttp
 from aiohttp import WSMsgType, web
@@ -59,6 +61,7 @@ class SignalingSocket:
             heartbeat=liveness_timeout_s / 1.5,
             max_msg_size=2 * MAX_JPEG_BYTES,
             compress=False,
+            autoping=False,  # aiohttp would answer as many as come
         )
         self._request = request
         self._limit = RateLimit(_MESSAGES_PER_S, _MESSAGE_BURST)
@@ -84,6 +87,11 @@ class SignalingSocket:
         Raises `ProtocolError` for what cannot be understood or comes too fast, `SocketClosed` at the end.
         """
         message = await self._socket.receive()
+        while message.type in (WSMsgType.PING, WSMsgType.PONG):
+            self._check_rate()
+            if message.type is WSMsgType.PING:
+                await self._sending(self._socket.pong(message.data))
+            message = await self._socket.receive()
         match message.type:
             case WSMsgType.TEXT:
                 self._check_rate()
@@ -104,22 +112,14 @@ class SignalingSocket:
 
     async def send(self, message: ServerMessage) -> None:
         """Sends what must arrive; raises `SocketClosed` when the other side does not take it in time."""
-        try:
-            async with asyncio.timeout(_SEND_TIMEOUT_S):
-                await self._socket.send_str(encode(message))
-        except (ConnectionError, TimeoutError, RuntimeError, aiohttp.ClientError) as exc:
-            raise SocketClosed(self._end_reason()) from exc
+        await self._sending(self._socket.send_str(encode(message)))
 
     async def send_if_ready(self, text: str) -> bool:
         """Sends what may be lost: false, and nothing sent, while the other side is slow to read."""
         transport = self._request.transport
         if transport is None or transport.get_write_buffer_size() > _MAX_UNSENT_BYTES:
             return False
-        try:
-            async with asyncio.timeout(_SEND_TIMEOUT_S):
-                await self._socket.send_str(text)
-        except (ConnectionError, TimeoutError, RuntimeError, aiohttp.ClientError) as exc:
-            raise SocketClosed(self._end_reason()) from exc
+        await self._sending(self._socket.send_str(text))
         return True
 
     async def close(self) -> None:
@@ -130,6 +130,13 @@ class SignalingSocket:
         except (TimeoutError, ConnectionError):
             if self._request.transport is not None:
                 self._request.transport.abort()
+
+    async def _sending(self, sending: Coroutine[Any, Any, None]) -> None:
+        try:
+            async with asyncio.timeout(_SEND_TIMEOUT_S):
+                await sending
+        except (ConnectionError, TimeoutError, RuntimeError, aiohttp.ClientError) as exc:
+            raise SocketClosed(self._end_reason()) from exc
 
     def _check_rate(self) -> None:
         if not self._limit.allows(asyncio.get_running_loop().time()):

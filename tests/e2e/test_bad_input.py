@@ -180,6 +180,23 @@ async def test_a_flood_of_frames_ends_the_connection(
         await eventually(lambda: live.ended("protocol_error") == before + 1)
 
 
+async def test_a_ping_of_the_client_is_answered_and_a_flood_of_them_ends_the_connection(
+    live: LiveServer,
+) -> None:
+    before = live.ended("protocol_error")
+    async with aiohttp.ClientSession() as http, http.ws_connect(live.socket_url, autoping=False) as socket:
+        await socket.send_str(json.dumps(HELLO))
+        assert (await socket.receive_json(timeout=5))["type"] == "welcome"
+        await socket.ping(b"here")
+        while (message := await socket.receive(timeout=5)).type is not aiohttp.WSMsgType.PONG:
+            pass
+        assert message.data == b"here"
+        with contextlib.suppress(ConnectionError):
+            for _ in range(1000):
+                await socket.ping()
+        await eventually(lambda: live.ended("protocol_error") == before + 1)
+
+
 @pytest.mark.parametrize(
     "sdp", ["garbage", "v=0", "v=0\r\nm=video", "v=0\r\nm=video 9 X 0\r\n", "\u0000" * 50]
 )
