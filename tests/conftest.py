@@ -21,10 +21,11 @@ SLOW = (
     # The command, its workers and an AWS, each in a process of its own.
     *("mediaserver/cli", "mediaserver/test_errors.py", "lambdas/test_dev.py"),
     *("mediaserver/server/test_run.py", "mediaserver/server/test_supervisor.py"),
-    # Clips and bad networks in real time.
+    # Clips, bad networks and clients that dawdle, in real time.
     *("mediaserver/client/test_client.py", "mediaserver/webrtc/test_receiver.py"),
-    # Days of the machine on demand, simulated.
-    "lambdas/test_simulation.py",
+    "mediaserver/server/test_http_connection.py",
+    # Thousands of inputs; days of the machine on demand, simulated.
+    *("fuzz", "lambdas/test_simulation.py"),
     # Virtual environments, package indexes, cfn-lint.
     *("deploy/test_lock.py", "deploy/test_install_locked.py", "lambdas/test_template.py"),
 )
