@@ -11,7 +11,7 @@ import pytest
 
 from mediaserver.client.client import InferenceClient
 from tests.support.impaired_socket import through
-from tests.support.impairment import Impairment, ImpairmentRelay
+from tests.support.impairment import RELAY_INTERFACES, Impairment, ImpairmentRelay
 from tests.support.live_server import live_server
 
 HALF_RTT_S = 0.025
@@ -24,7 +24,7 @@ async def arrivals(
     """When each result came, on a clip of three seconds. ``each`` is called with the count so far."""
     times: list[float] = []
     async with (
-        live_server(tiny_models, rate_hints=False) as live,
+        live_server(tiny_models, rate_hints=False, ice_interfaces=RELAY_INTERFACES) as live,
         relay,
         through(relay, live.socket_url) as url,
         InferenceClient(url) as client,

@@ -13,6 +13,8 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
+from mediaserver.settings.types import NetworkInterface
+
 _CANDIDATE = re.compile(
     r"(?P<head>candidate:\S+ \d+ )(?P<transport>\S+)(?P<priority> \d+ )(?P<host>\S+) (?P<port>\d+)"
     r"(?P<typ> typ \S+).*"
@@ -112,6 +114,10 @@ class _Direction(asyncio.DatagramProtocol):
         if self.other.peer is not None and not self.other.transport.is_closing():
             self.forwarded += 1
             self.other.transport.sendto(data, self.other.peer)
+
+
+RELAY_INTERFACES = (NetworkInterface("127.0.0.1"),)
+"""For the setting ``ice_interfaces``: only a server that is on loopback itself sends to a relay there."""
 
 
 class ImpairmentRelay:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from tests.support.impairment import ImpairmentRelay
+from tests.support.impairment import RELAY_INTERFACES, ImpairmentRelay
 from tests.web.browser import Page, expect
 from tests.web.server import RedThingDetector, loading, serving
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def address() -> AsyncIterator[str]:
-    async with serving(loading(RedThingDetector(0.05))) as url:
+    async with serving(loading(RedThingDetector(0.05)), ice_interfaces=RELAY_INTERFACES) as url:
         yield url
 
 
