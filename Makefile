@@ -44,8 +44,9 @@ system:  ## system packages that some tests need (apt, as root or with passwordl
 demo: $(SERVER)  ## the main job: a clip through a server, then a page to try [CLIP=path.mp4] [ENGINE=triton] [DEMO_ONCE=1]
 	@$(PYTHON) -m mediaserver demo $(if $(CLIP),"$(CLIP)") $(if $(ENGINE),--engine $(ENGINE)) $(if $(DEMO_ONCE),--once)
 
-test: system test-unit  ## the suite, but test-boot; what cannot run here is skipped with its reason
-	$(PYTHON) -m pytest -m 'slow and not boot'
+test: $(DEVELOPMENT) system  ## the suite, but test-boot; what cannot run here is skipped with its reason
+	$(PYTHON) -m pytest -m 'not alone and not boot' $(PARALLEL)
+	$(PYTHON) -m pytest -m alone
 
 test-unit: $(DEVELOPMENT)  ## the fast part of the suite, for while you write; what it leaves out: tests/conftest.py
 	$(PYTHON) -m pytest -m 'not slow' $(PARALLEL)

@@ -30,18 +30,25 @@ SLOW = (
     *("deploy/test_lock.py", "deploy/test_install_locked.py", "lambdas/test_template.py"),
 )
 SLOW_FIXTURES = {"triton_binary", "models_dir", "media_dir"}
+ALONE = (
+    # How late a picture is, or how fast a browser draws, says nothing beside another browser.
+    *("web/test_capture_time.py", "web/test_live.py", "web/test_overlay.py"),
+    *("e2e/test_loss.py", "e2e/test_overload.py", "mediaserver/webrtc/test_receiver.py"),
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks what `make test-unit` leaves out."""
-    slow = [TESTS / name for name in SLOW]
-    for path in slow:
+    """Marks what `make test-unit` leaves out, and what `make test` runs after the others, by itself."""
+    slow, alone = ([TESTS / name for name in names] for names in (SLOW, ALONE))
+    for path in (*slow, *alone):
         if not path.exists():
-            raise pytest.UsageError(f"{__file__}: SLOW names {path}, which is not there")
+            raise pytest.UsageError(f"{__file__} names {path}, which is not there")
     for item in items:
         fixtures = SLOW_FIXTURES.intersection(getattr(item, "fixturenames", ()))
         if fixtures or any(item.path.is_relative_to(path) for path in slow):
             item.add_marker(pytest.mark.slow)
+        if item.path in alone:
+            item.add_marker(pytest.mark.alone)
 
 
 def _directory(variable: str, name: str) -> Path:
