@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from mediaserver.webrtc.codecs import VideoCodec, inspect_payload
@@ -37,3 +39,17 @@ def test_vp8(payload: bytes, data: bytes, expected: tuple[bool, bool]) -> None:
 )
 def test_h264(payload: bytes, expected: tuple[bool, bool]) -> None:
     assert inspect_payload(VideoCodec.H264, payload, payload) == expected
+
+
+def test_a_packet_of_a_thousand_units_costs_no_more_than_its_bytes() -> None:
+    """STAP-A with units of no byte at all, and with units of one."""
+
+    def seconds(payload: bytes) -> float:
+        began = time.process_time()
+        for _ in range(50):
+            inspect_payload(VideoCodec.H264, payload, payload)
+        return time.process_time() - began
+
+    for unit in (b"\x00\x00", b"\x00\x01\x05"):
+        small, large = (min(seconds(b"\x18" + unit * count) for _ in range(3)) for count in (100, 1000))
+        assert large < 40 * small
