@@ -13,7 +13,7 @@ from aiortc import MediaStreamTrack, RTCPeerConnection, RTCSessionDescription
 from mediaserver.client.bitrate import BitrateCap
 from mediaserver.client.errors import ClientError, Refused, Unreachable
 from mediaserver.client.relay import ice_configuration, relay_failure
-from mediaserver.webrtc.ice_gathering import limit_gathering
+from mediaserver.webrtc.ice_gathering import gathered_addresses, limit_gathering
 from mediaserver.webrtc.peer_close import close_peer_connection
 from signaling.messages import (
     MAX_JPEG_BYTES,
@@ -125,7 +125,7 @@ class Link:
         connected = asyncio.Event()
         peer.on("connectionstatechange", lambda: _signal_settled(peer, connected))
         if not self._relay_only:  # which gathers on no address of this machine
-            limit_gathering(peer)
+            limit_gathering(peer, gathered_addresses(()))
         await peer.setLocalDescription(await peer.createOffer())
         if self._relay_only and " typ relay" not in peer.localDescription.sdp:
             raise await relay_failure(configuration)

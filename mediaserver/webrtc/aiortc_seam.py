@@ -190,8 +190,7 @@ def stop_consent_checks(transport: RTCIceTransport) -> None:
     nothing left to check they never end. Raises `SeamMoved`.
     """
     connection = _aioice_connection(transport)
-    if not hasattr(connection, _QUERY_CONSENT):
-        raise SeamMoved(f"aioice's Connection no longer has {_QUERY_CONSENT}()")
+    _attribute(connection, _QUERY_CONSENT)
     setattr(connection, _QUERY_CONSENT, _no_checks)
 
 
@@ -321,8 +320,7 @@ class EncoderSeam:
     """The video encoder of an `RTCRtpSender`. Raises `SeamMoved`."""
 
     def __init__(self, sender: RTCRtpSender) -> None:
-        if not hasattr(sender, _ENCODER):
-            raise SeamMoved(f"aiortc's RTCRtpSender no longer has {_ENCODER}")
+        _attribute(sender, _ENCODER)
         self._sender = sender
 
     def limit_bitrate(self, max_bitrate: int) -> None:

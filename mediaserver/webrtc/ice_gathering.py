@@ -23,8 +23,7 @@ def gathered_addresses(interfaces: Sequence[NetworkInterface]) -> list[str]:
     return list(aioice.ice.get_host_addresses(use_ipv4=True, use_ipv6=True)) or [_LOOPBACK]
 
 
-def limit_gathering(connection: RTCPeerConnection, interfaces: Sequence[NetworkInterface] = ()) -> None:
-    """Has all transports of ``connection`` gather on `gathered_addresses`; before its local description."""
-    addresses = gathered_addresses(interfaces)
+def limit_gathering(connection: RTCPeerConnection, addresses: list[str]) -> None:
+    """Has all transports of ``connection`` gather on ``addresses`` only; before its local description."""
     for transport in ice_transports(connection):
         gather_only(transport, addresses)

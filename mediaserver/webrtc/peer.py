@@ -22,7 +22,6 @@ from inference.fair_threads import Lane
 from mediaserver.settings.types import IpAddress, NetworkInterface
 from mediaserver.webrtc.aiortc_seam import (
     dtls_transports,
-    gather_only,
     guard_datagrams,
     guard_sctp,
     guard_sources,
@@ -30,7 +29,7 @@ from mediaserver.webrtc.aiortc_seam import (
 )
 from mediaserver.webrtc.datagram_guard import DatagramGuard, SourceLimit
 from mediaserver.webrtc.ice_addresses import announced
-from mediaserver.webrtc.ice_gathering import gathered_addresses
+from mediaserver.webrtc.ice_gathering import gathered_addresses, limit_gathering
 from mediaserver.webrtc.peer_close import close_peer_connection
 from mediaserver.webrtc.receiver import ReceivedFrame, ReceiveObserver, VideoReceiver
 from mediaserver.webrtc.remote_candidates import RemoteCandidates
@@ -163,8 +162,8 @@ class Peer:
 
     def _guard_transports(self) -> None:
         sources = SourceLimit()
+        limit_gathering(self._connection, self._addresses)
         for ice in ice_transports(self._connection):
-            gather_only(ice, self._addresses)
             guard_datagrams(ice, DatagramGuard(self._candidates))
         for dtls in dtls_transports(self._connection):
             guard_sources(dtls, sources.admits, self._refuse)

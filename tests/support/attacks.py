@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import TypeAlias
 
 import aiohttp
@@ -31,12 +32,6 @@ _MTU = 1100
 @dataclass(frozen=True, slots=True)
 class _Address:
     socket_url: str
-
-
-@contextlib.asynccontextmanager
-async def _http():  # type: ignore[no-untyped-def]
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
-        yield http
 
 
 async def harmless(url: str, seconds: float) -> None:
@@ -68,7 +63,7 @@ async def _many(
                 await one(http)
             await asyncio.sleep(0.05)
 
-    async with _http() as http:
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
         clients = [asyncio.create_task(again(http)) for _ in range(count)]
         await asyncio.sleep(seconds)
         for client in clients:
@@ -162,7 +157,7 @@ def _large_keyframe() -> bytes:
     encoder = av.CodecContext.create("libvpx", "w")
     encoder.width = encoder.height = 4096
     encoder.pix_fmt, encoder.options = "yuv420p", {"deadline": "realtime", "cpu-used": "8"}
-    encoder.time_base = "1/30"  # type: ignore[assignment]
+    encoder.time_base = Fraction(1, 30)
     noise = np.random.default_rng(1).integers(0, 255, (64, 64), np.uint8)
     frame = av.VideoFrame.from_ndarray(np.tile(noise, (96, 64)), format="yuv420p")
     frame.pts = 0
