@@ -1,6 +1,12 @@
-"""The GPU machine on demand: started by a press, stopped by itself.
+"""The GPU machine on demand: a user starts it, and it stops by itself.
 
-``handlers`` (what AWS calls) → ``lifecycle`` (every decision) → one thin adapter for each outside party:
-``machine`` (EC2), ``auto_stop`` (EventBridge Scheduler), ``heartbeat`` (CloudWatch), ``media_server``
-(HTTPS). ``entry`` wires them from the environment. Needs boto3 and PyJWT, and nothing of the project.
+AWS calls ``handlers``. ``lifecycle`` makes every decision. Each outside party has one thin adapter:
+
+- ``machine``: EC2
+- ``auto_stop``: EventBridge Scheduler
+- ``heartbeat`` and ``cost``: CloudWatch
+- ``boot_report``: Parameter Store
+- ``media_server``: HTTPS
+
+``entry`` wires them from the environment. The package needs boto3 and PyJWT, and nothing of the project.
 """

@@ -1,6 +1,6 @@
 """The one schedule that stops the machine: a lease in EventBridge Scheduler.
 
-Its due time is until when the machine was promised. Its name is fixed, so there is never a second one.
+Its due time is the end of the lease. Its name is fixed, so a second schedule cannot exist.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ class AutoStop:
         self._target = {
             "Arn": target_arn,
             "RoleArn": role_arn,
-            # Later than this the reaper has been there anyway.
+            # After this time the reaper has run as well.
             "RetryPolicy": {"MaximumEventAgeInSeconds": 1800, "MaximumRetryAttempts": 5},
         }
 
     def due(self) -> datetime | None:
-        """When the machine is to be looked at; ``None`` without a schedule."""
+        """Returns the due time; ``None`` without a schedule."""
         with translated():
             try:
                 answer = self._client.get_schedule(**self._key)
@@ -43,14 +43,14 @@ class AutoStop:
     def put(self, due: datetime) -> datetime:
         """Creates or moves the schedule; returns its due time, ``due`` in whole seconds, rounded up.
 
-        A conflict means that someone else wrote it in this very moment, for the same reason: success.
+        A conflict is success: another call wrote the schedule at the same moment, for the same reason.
         """
         due = _whole_seconds(due)
         schedule = self._key | {
             "ScheduleExpression": due.strftime(_FORMAT),
             "FlexibleTimeWindow": {"Mode": "OFF"},
             "Target": self._target,
-            # Deleting it on completion could take away a schedule that its own firing has just moved.
+            # Deletion on completion could remove a schedule that its own firing has just moved.
             "ActionAfterCompletion": "NONE",
         }
         with translated():
@@ -71,7 +71,7 @@ class AutoStop:
                 raise
 
     def delete(self) -> None:
-        """Removes the schedule. Removing what is not there is success."""
+        """Removes the schedule. Idempotent."""
         with translated():
             try:
                 self._client.delete_schedule(**self._key)

@@ -1,4 +1,4 @@
-"""Lambda's entry points, ``lambdas.entry.<name>``. Built at import: that is the cold start, paid once."""
+"""Lambda's entry points, ``lambdas.entry.<name>``. They are built at import, once a cold start."""
 
 from __future__ import annotations
 

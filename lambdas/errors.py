@@ -1,13 +1,15 @@
-"""Everything that can go wrong, as an HTTP answer that says what the user can do.
+"""Every failure as an HTTP answer with a remedy for the user.
 
 ``LifecycleError``
-  ├─ ``NoCapacity``   503  AWS has no such machine free, or the account's quota is used up
+  ├─ ``NoCapacity``   503  no such machine is free, or the quota is used up
   ├─ ``Throttled``    429  too many calls to AWS
-  ├─ ``NoInstance``   404  no machine, or more than one, carries our tag
+  ├─ ``NoInstance``   409  no machine has the stack's tag
   ├─ ``WrongState``   409  the machine is between two states
-  ├─ ``InUse``        409  someone's session would be cut
+  ├─ ``InUse``        409  a session would be cut
+  ├─ ``BadRequest``   400  the body is not as documented
+  ├─ ``StartFailed``  502  AWS accepted the start and then gave up
   ├─ ``Denied``       500  a function's role lacks a permission
-  ├─ ``ServerFailed`` 502  the media server answers, but not what was asked
+  ├─ ``ServerFailed`` 502  the media server's answer cannot be used
   └─ ``AwsFailed``    502  any other failure of AWS
 """
 
@@ -20,7 +22,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 
 class LifecycleError(Exception):
-    """Base of every error of this package. ``retry_s``: when asking again makes sense, in seconds."""
+    """Base of every error of this package. ``retry_s``: seconds until the caller should try again."""
 
     status = 500
     code = "internal"
@@ -28,21 +30,33 @@ class LifecycleError(Exception):
 
 
 class NoCapacity(LifecycleError):
-    """AWS cannot give us the machine at this moment."""
+    """AWS has no machine free now."""
 
     status, code, retry_s = 503, "no_capacity", 120
 
 
+class StartFailed(LifecycleError):
+    """The machine went from pending back to stopped."""
+
+    status, code, retry_s = 502, "start_failed", 120
+
+
+class BadRequest(LifecycleError):
+    """The request's body is not what the API documents."""
+
+    status, code = 400, "bad_request"
+
+
 class Throttled(LifecycleError):
-    """AWS asks us to slow down; boto3's own retries are used up."""
+    """AWS throttles the calls, and boto3's retries are used up."""
 
     status, code, retry_s = 429, "throttled", 5
 
 
 class NoInstance(LifecycleError):
-    """The tag does not lead to exactly one machine."""
+    """No machine has the tag. Not 404: CloudFront replaces a 404 by a page."""
 
-    status, code = 404, "no_instance"
+    status, code = 409, "no_instance"
 
 
 class WrongState(LifecycleError):
@@ -64,21 +78,25 @@ class Denied(LifecycleError):
 
 
 class ServerFailed(LifecycleError):
-    """The media server answered with something that is no answer, for example 401 after a key change."""
+    """The media server's answer cannot be used, for example 401 after a change of keys."""
 
     status, code, retry_s = 502, "server_failed", 30
 
 
 class AwsFailed(LifecycleError):
-    """AWS failed in a way that has no better name here."""
+    """Any other failure of AWS."""
 
     status, code, retry_s = 502, "aws_failed", 30
 
 
+_NONE_FREE = "AWS has no GPU machine of this type free right now. Try again in a few minutes."
+
 _BY_AWS_CODE: dict[str, tuple[type[LifecycleError], str]] = {
-    "InsufficientInstanceCapacity": (
+    "InsufficientInstanceCapacity": (NoCapacity, _NONE_FREE),
+    "InsufficientHostCapacity": (NoCapacity, _NONE_FREE),
+    "Unsupported": (
         NoCapacity,
-        "AWS has no GPU machine of this type free right now. Try again in a few minutes.",
+        "AWS does not offer this type of machine in its zone. Ask the operator for another type or zone.",
     ),
     "InstanceLimitExceeded": (
         NoCapacity,
@@ -96,15 +114,39 @@ _BY_AWS_CODE: dict[str, tuple[type[LifecycleError], str]] = {
     "AccessDeniedException": (Denied, "The service lacks a permission on AWS. Tell the operator."),
 }
 
+_BY_STATE_REASON: dict[str, tuple[type[LifecycleError], str]] = {
+    # EC2's API reference, StateReason: those with which a machine that was starting is off again.
+    "Server.InsufficientInstanceCapacity": (NoCapacity, _NONE_FREE),
+    "Server.InternalError": (StartFailed, "AWS could not start the machine. Try again in a few minutes."),
+    "Client.InternalError": (
+        StartFailed,
+        "AWS could not start the machine: its disk or the disk's key cannot be used. Tell the operator.",
+    ),
+    "Client.InvalidSnapshot.NotFound": (
+        StartFailed,
+        "AWS could not start the machine: its disk's snapshot is gone. Tell the operator.",
+    ),
+    "Client.VolumeLimitExceeded": (
+        StartFailed,
+        "AWS could not start the machine: the account's disk quota is used up. Tell the operator.",
+    ),
+}
+
+
+def start_failure(state_reason: str) -> LifecycleError | None:
+    """Returns the failure that EC2's reason stands for; ``None`` after an ordinary stop."""
+    kind, words = _BY_STATE_REASON.get(state_reason, (None, ""))
+    return None if kind is None else kind(words)
+
 
 def error_code(error: ClientError) -> str:
-    """AWS's own name for the error."""
+    """Returns AWS's name of the error."""
     return str(error.response.get("Error", {}).get("Code", ""))
 
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Turns what boto3 raises into a `LifecycleError`; each adapter wraps its calls in it."""
+    """Raises errors of boto3 as `LifecycleError`; each adapter wraps its calls in it."""
     try:
         yield
     except ClientError as error:

@@ -1,4 +1,4 @@
-"""The number of live sessions that the machine reports every minute, in CloudWatch."""
+"""Reads from CloudWatch the number of live sessions that the machine reports each minute."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class Heartbeat:
         self._client = client
 
     def last_active(self, instance_id: str, since: datetime, until: datetime) -> datetime | None:
-        """The last minute in which a session lived; ``None`` if there was none or no report at all.
+        """Returns the last minute with a live session; ``None`` without such a minute or any report.
 
-        At most 24 h: CloudWatch answers 1440 points.
+        The span is 24 h at most: CloudWatch returns 1440 points.
         """
         with translated():
             answer = self._client.get_metric_statistics(

@@ -17,10 +17,13 @@ _MAX_DAYS = 3650
 def main(arguments: list[str] | None = None) -> int:
     """Writes the token to standard output. Returns the exit status."""
     parser = argparse.ArgumentParser(prog="lambdas.invite", description=__doc__)
-    parser.add_argument("name", help="who it is for; it stands in the token and in the log")
+    parser.add_argument("name", help="the user's name; the token and the log have it")
     parser.add_argument("--secret", required=True, help="output KeysSecret of the stack")
     parser.add_argument("--region")
-    parser.add_argument("--days", type=int, default=30, help="valid for so long (default: %(default)s)")
+    parser.add_argument(
+        "--days", type=int, default=30, help="days until the token expires (default: %(default)s)"
+    )
+    parser.add_argument("--costs", action="store_true", help="show this user the machine's costs on the page")
     options = parser.parse_args(arguments)
     if not 1 <= options.days <= _MAX_DAYS:
         parser.error(f"--days must be 1 to {_MAX_DAYS}")
@@ -31,7 +34,9 @@ def main(arguments: list[str] | None = None) -> int:
     except LifecycleError as error:
         sys.stderr.write(f"{error} ({error.__cause__ or error.code})\n")
         return 1
-    token = mint(keys, Audience.API, options.name, now, timedelta(days=options.days))
+    token = mint(
+        keys, Audience.API, options.name, now, timedelta(days=options.days), sees_costs=options.costs
+    )
     try:
         verify(keys, Audience.API, token, now)
     except InvalidToken as error:

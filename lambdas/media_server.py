@@ -1,7 +1,7 @@
-"""What the functions ask of the media server itself, over HTTPS.
+"""The functions' requests to the media server, over HTTPS.
 
-Where the proxy in front of it answers in its place (502 and 504, or a 503 that knows no ``state``, as
-``deploy/nginx`` gives), the server counts as one that does not answer.
+If the proxy answers in the server's place, the server counts as silent. Such answers are 502, 504, and a 503
+without ``state``, as ``deploy/nginx`` sends it.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from lambdas.errors import ServerFailed
 
 TIMEOUT_S = 3.0
 DRAIN_FOR_S = 120
-"""The server takes sessions again after this long, should nobody stop the machine after all."""
+"""After this time the server takes sessions again, if the machine was not stopped."""
 _MAX_BYTES = 64 * 1024
 
 
 class Probe(StrEnum):
-    """What ``/readyz`` says."""
+    """The state that ``/readyz`` returns."""
 
     SILENT = "silent"
     """No connection, or the proxy alone answers."""
@@ -33,7 +33,7 @@ class Probe(StrEnum):
 
 
 class ServerUnreachable(Exception):
-    """Nobody answers at the server's address."""
+    """No answer comes from the server's address."""
 
 
 class MediaServer:
@@ -43,8 +43,7 @@ class MediaServer:
         self._url = url
 
     def probe(self) -> Probe:
-        """Asks ``GET /readyz``: 200 is ready; 503 is what ``state`` in its JSON says, draining or
-        failed, else loading."""
+        """Sends ``GET /readyz``. 200 is ready; 503 is its ``state``: draining, failed, else loading."""
         try:
             status, body = self._ask("GET", "/readyz")
         except ServerUnreachable:
@@ -57,10 +56,10 @@ class MediaServer:
         return Probe(state) if state in {"draining", "failed"} else Probe.LOADING
 
     def drain(self, token: str, *, if_idle: bool) -> int:
-        """Asks ``POST /drain`` to take no new sessions for `DRAIN_FOR_S`; returns the live sessions.
+        """Sends ``POST /drain``: no new sessions for `DRAIN_FOR_S`. Returns the number of live sessions.
 
-        With ``if_idle`` the server does so only if it has no session, in one step (409 otherwise):
-        nobody can slip in between the question and the stop. Raises `ServerUnreachable`, `ServerFailed`.
+        With ``if_idle`` the server pauses only without sessions, else it answers 409. The idle check and the
+        pause are atomic. Raises `ServerUnreachable`, `ServerFailed`.
         """
         request = {"if_idle": if_idle, "for_s": DRAIN_FOR_S}
         status, body = self._ask("POST", "/drain", token, request)
@@ -85,7 +84,7 @@ class MediaServer:
                 return answer.status, _json_object(answer.read(_MAX_BYTES))
         except urllib.error.HTTPError as error:
             with error:
-                # A bad gateway is the proxy speaking for a server that is not there.
+                # With a bad gateway the proxy answers for a missing server.
                 if error.code in {http.client.BAD_GATEWAY, http.client.GATEWAY_TIMEOUT}:
                     raise ServerUnreachable(str(error)) from error
                 return error.code, _json_object(error.read(_MAX_BYTES))

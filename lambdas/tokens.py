@@ -1,8 +1,7 @@
 """Signed tokens (JWT, RFC 7519, HS256) and the rotating keys that sign them.
 
-One key set, three audiences, so that no token opens a door that it was not made for. The media server judges
-keys and tokens by the same rules (``signaling/auth.py``); ``tests/support/token_vectors.json`` holds both to
-them.
+One key set serves three audiences; a token is good for its audience alone. The media server checks keys and
+tokens by the same rules (``signaling/auth.py``). ``tests/support/token_vectors.json`` tests both.
 """
 
 from __future__ import annotations
@@ -18,11 +17,17 @@ import jwt
 
 from lambdas.errors import Denied, translated
 
-_RELOAD_AFTER = timedelta(minutes=5)
+_RELOAD_AFTER = timedelta(seconds=30)
+"""API Gateway caches verdicts as long, so a revocation holds within a minute."""
 _CLOCK_SKEW_S = 10
 _MIN_KEY_BYTES = 32
 """RFC 7518, section 3.2: a key for HS256 is at least as long as its hash."""
 _MAX_TOKEN_BYTES = 4 * 1024
+
+COSTS_CLAIM = "costs"
+"""True: its bearer may see the machine's costs."""
+REVOKED = "revoked"
+"""Beside the keys in the secret: revoked names, and the time of each revocation in Unix seconds."""
 
 _COMPACT_FORM = re.compile(r"[\w-]+\.[\w-]+\.[\w-]+", re.ASCII)
 """RFC 7515, section 7.1, with a signature: three parts in base64url without padding."""
@@ -42,23 +47,38 @@ class Audience(StrEnum):
 
 
 class InvalidToken(Exception):
-    """The token does not let its bearer in; the message says why."""
+    """The token is rejected; the message gives the reason."""
 
 
-def mint(keys: Mapping[str, str], audience: Audience, subject: str, now: datetime, life: timedelta) -> str:
+def mint(
+    keys: Mapping[str, str],
+    audience: Audience,
+    subject: str,
+    now: datetime,
+    life: timedelta,
+    *,
+    sees_costs: bool = False,
+) -> str:
     """Signs with the last of ``keys`` (key id → secret); ``kid`` in the header names it."""
     key_id = list(keys)[-1]
-    claims = {
+    claims: dict[str, Any] = {
         "aud": audience,
         "sub": subject,
         "iat": int(now.timestamp()),
         "exp": int((now + life).timestamp()),
     }
+    if sees_costs:
+        claims[COSTS_CLAIM] = True
     return jwt.encode(claims, keys[key_id], algorithm="HS256", headers={"kid": key_id})
 
 
 def verify(keys: Mapping[str, str], audience: Audience, token: str, now: datetime) -> str:
-    """Returns the subject of a valid token: who it was given to. Raises `InvalidToken`."""
+    """Returns the subject of a valid token. Raises `InvalidToken`."""
+    return str(verified_claims(keys, audience, token, now)["sub"])
+
+
+def verified_claims(keys: Mapping[str, str], audience: Audience, token: str, now: datetime) -> dict[str, Any]:
+    """Returns the claims of a valid token. Raises `InvalidToken`."""
     if not isinstance(token, str) or len(token) > _MAX_TOKEN_BYTES or not _COMPACT_FORM.fullmatch(token):
         raise InvalidToken(f"not a JWT of at most {_MAX_TOKEN_BYTES} bytes")
     claims = _signed_claims(keys, audience, token)
@@ -71,7 +91,7 @@ def verify(keys: Mapping[str, str], audience: Audience, token: str, now: datetim
         raise InvalidToken("not valid yet")
     if now.timestamp() > expires + _CLOCK_SKEW_S:
         raise InvalidToken("expired")
-    return subject
+    return claims
 
 
 def _signed_claims(keys: Mapping[str, str], audience: Audience, token: str) -> dict[str, Any]:
@@ -96,26 +116,58 @@ def _signed_claims(keys: Mapping[str, str], audience: Audience, token: str) -> d
 
 
 class Keyring:
-    """The keys in Secrets Manager: a JSON object, key id → secret, oldest first. Read again every five
-    minutes, so a rotation needs no deployment."""
+    """The keys in Secrets Manager: a JSON object, key id → secret, oldest first, and the revoked names.
+
+    They are read again every half a minute, so rotations and revocations need no deployment.
+    """
 
     def __init__(self, client: Any, secret_id: str, clock: Callable[[], datetime]) -> None:
         self._client = client
         self._secret_id = secret_id
         self._clock = clock
         self._keys: dict[str, str] = {}
+        self._revoked: dict[str, int] = {}
         self._read_at: datetime | None = None
 
     def keys(self) -> Mapping[str, str]:
-        """Raises `Denied` where the secret is not what it should be."""
-        now = self._clock()
-        if self._read_at is None or now - self._read_at >= _RELOAD_AFTER:
-            with translated():
-                answer = self._client.get_secret_value(SecretId=self._secret_id)
-            # A secret that was put there as bytes has no text.
-            self._keys = parse_keys(answer.get("SecretString", ""))
-            self._read_at = now
+        """Returns the keys. Raises `Denied` if the secret cannot be used."""
+        self._read()
         return self._keys
+
+    def check_not_revoked(self, claims: Mapping[str, Any]) -> None:
+        """Raises `InvalidToken` if the token was made before its bearer was revoked.
+
+        A token without the time of its making (``iat``) counts as older. Raises `Denied` as `keys` does.
+        """
+        self._read()
+        since, made = self._revoked.get(claims["sub"]), claims.get("iat")
+        if since is not None and (not isinstance(made, int) or made <= since):
+            raise InvalidToken("revoked")
+
+    def _read(self) -> None:
+        now = self._clock()
+        if self._read_at is not None and now - self._read_at < _RELOAD_AFTER:
+            return
+        with translated():
+            answer = self._client.get_secret_value(SecretId=self._secret_id)
+        # A secret of bytes has no text.
+        self._keys, self._revoked = parse_secret(answer.get("SecretString", ""))
+        self._read_at = now
+
+
+def parse_secret(text: str) -> tuple[dict[str, str], dict[str, int]]:
+    """Returns the keys, and each revoked name with its time. Raises `Denied`."""
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError):
+        content = None
+    revoked = content.pop(REVOKED, {}) if isinstance(content, dict) else {}
+    if not isinstance(revoked, dict) or not all(type(since) is int for since in revoked.values()):
+        # An error, as passing it over would let in revoked names.
+        raise Denied(
+            f'"{REVOKED}" in the secret is not an object of name to Unix seconds. Tell the operator.'
+        )
+    return parse_keys(json.dumps(content)), revoked
 
 
 def parse_keys(text: str) -> dict[str, str]:

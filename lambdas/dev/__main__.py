@@ -1,9 +1,10 @@
-"""The GPU machine on demand, without AWS: a page with a Start button, the real functions, a media server
-that comes and goes, and time that can be moved on. Nothing leaves this machine, nothing costs."""
+"""The GPU machine on demand, without AWS: ``python -m lambdas.dev PORT [SERVER]``.
+
+``mediaserver dev-cloud`` describes it, reads its options and starts it.
+"""
 
 from __future__ import annotations
 
-import argparse
 import json
 import logging
 import secrets
@@ -23,9 +24,12 @@ from lambdas.tokens import Audience, mint
 _log = logging.getLogger(__name__)
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Serves until SIGINT or SIGTERM. Returns the exit status."""
-    options = _parser().parse_args(arguments)
+def main(page_port: int, given_server: str | None = None) -> int:
+    """Serves until SIGINT or SIGTERM. Returns the exit status.
+
+    ``page_port`` is the port of page and API; 0 takes a free port. ``given_server`` is the URL of a media
+    server that you start and stop by hand. Without it a server starts and stops with the machine.
+    """
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     logging.getLogger("botocore").setLevel(logging.WARNING)
     ended = threading.Event()
@@ -34,21 +38,21 @@ def main(arguments: list[str] | None = None) -> int:
     clock = Clock()
     keys = {"k1": secrets.token_hex(32)}
     port = free_port()
-    server_url = options.server.rstrip("/") if options.server else f"http://127.0.0.1:{port}"
+    server_url = given_server.rstrip("/") if given_server else f"http://127.0.0.1:{port}"
     with ExitStack() as stack:
         stack.enter_context(mock_aws())
         cloud = Cloud(settings(server_url), keys, clock)
         try:
-            api = Api(cloud, clock, options.port)
+            api = Api(cloud, clock, page_port)
         except OSError as error:
-            sys.stderr.write(f"mediaserver dev-cloud: port {options.port}: {error.strerror}\n")
+            sys.stderr.write(f"mediaserver dev-cloud: port {page_port}: {error.strerror}\n")
             return 1
-        server = None if options.server else ServerProcess(port, keys, api.url)
+        server = None if given_server else ServerProcess(port, keys, api.url)
         if server is not None:
             stack.callback(server.close)
         cloud.on_enter = lambda state: _enter(state, server)
         stack.callback(api.close)
-        key = mint(keys, Audience.API, "developer", clock(), timedelta(days=1))
+        key = mint(keys, Audience.API, "developer", clock(), timedelta(days=1), sees_costs=True)
         sys.stdout.write(f"page:   {api.url}/\nkey:    {key}\n")
         sys.stdout.write(f"time:   curl -X POST '{api.url}/dev/advance?minutes=15'\n")
         if server is None:
@@ -59,26 +63,6 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="mediaserver dev-cloud",
-        description=__doc__,
-        epilog="Open the page, press Start, and give the key where it asks for one. The machine takes 30 s "
-        "to find a host, a minute to stop, and stops by itself 15 minutes after its last use; the line "
-        "`time` moves the clock on.",
-    )
-    parser.add_argument(
-        "--port", type=int, default=8090, help="of page and API; 0 takes a free one (default: 8090)"
-    )
-    parser.add_argument(
-        "--server",
-        metavar="URL",
-        help="a media server that you start and stop by hand; without it one is started when the machine "
-        "runs, with the MEDIASERVER_ variables that are set here",
-    )
-    return parser
-
-
 def _enter(state: str, server: ServerProcess | None) -> None:
     _log.info("machine: %s", state)
     if server is not None:
@@ -86,4 +70,4 @@ def _enter(state: str, server: ServerProcess | None) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(int(sys.argv[1]), *sys.argv[2:]))

@@ -1,7 +1,7 @@
 """The HTTP API over the functions, as API Gateway would do it, the page, and the firing of schedules.
 
-Beside ``/start``, ``/status`` and ``/stop`` there is ``POST /dev/advance?minutes=N``: time moves on by N
-minutes, minute by minute, so that everything that is due in between happens.
+Beside ``/start``, ``/status`` and ``/stop`` there is ``POST /dev/advance?minutes=N``. It moves the clock on
+minute by minute, so that everything that is due in between happens.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from lambdas.dev.cloud import Cloud
 from lambdas.errors import LifecycleError
 
 REAPER_PERIOD = timedelta(minutes=30)
+_MAX_BODY = 1024
 MAX_ADVANCE_MINUTES = 24 * 60
 WEB = Path(__file__).parents[2] / "web"
 _API_PATHS = {"/start", "/status", "/stop", "/dev/advance"}
@@ -29,7 +30,7 @@ _log = logging.getLogger(__name__)
 
 
 class Clock:
-    """Real time, and what was added to it."""
+    """Real time plus the time that was added."""
 
     def __init__(self) -> None:
         self._ahead = timedelta(0)
@@ -39,7 +40,7 @@ class Clock:
         return datetime.now(UTC) + self._ahead
 
     def advance(self, span: timedelta) -> None:
-        """Never backwards."""
+        """Moves the clock on; a negative span does nothing."""
         self._ahead += max(span, timedelta(0))
 
 
@@ -54,13 +55,13 @@ class Timetable:
         self._fired: datetime | None = None
 
     def advance(self, minutes: int) -> None:
-        """Minute by minute."""
+        """Moves the clock on, minute by minute."""
         for _ in range(minutes):
             self._clock.advance(timedelta(minutes=1))
             self.catch_up()
 
     def catch_up(self) -> None:
-        """Does what is due by now."""
+        """Does everything that is due by now."""
         with self._lock:
             self._cloud.catch_up()
             now, due = self._clock(), self._cloud.due
@@ -96,7 +97,7 @@ class Api:
 
     @property
     def url(self) -> str:
-        """Of the page; goes into its ``/config.json``, too."""
+        """The page's URL, also in its ``/config.json``."""
         return f"http://127.0.0.1:{self._http.server_port}"
 
     def close(self) -> None:
@@ -109,8 +110,8 @@ class Api:
             thread.join()
         self._http.server_close()
 
-    def answer(self, method: str, target: str, authorization: str) -> tuple[int, str]:
-        """Status and JSON body for one request."""
+    def answer(self, method: str, target: str, authorization: str, body: str = "") -> tuple[int, str]:
+        """Returns status and JSON body for one request."""
         self._timetable.catch_up()
         url = urlsplit(target)
         if (method, url.path) == ("POST", "/dev/advance"):
@@ -127,7 +128,7 @@ class Api:
         verdict = handlers.authorize({"headers": {"authorization": authorization}}, None)
         if not verdict["isAuthorized"]:
             return 403, '{"message": "Forbidden"}'
-        event = {"requestContext": {"authorizer": {"lambda": verdict["context"]}}}
+        event = {"requestContext": {"authorizer": {"lambda": verdict["context"]}}, "body": body}
         answer = function(event, None)
         return answer["statusCode"], answer["body"]
 
@@ -154,16 +155,19 @@ class Api:
                     super().do_GET()
 
             def do_POST(self) -> None:
-                self._reply(*api.answer(self.command, self.path, self.headers.get("Authorization", "")))
+                length = min(int(self.headers.get("Content-Length", "0")), _MAX_BODY)
+                body = self.rfile.read(length).decode(errors="replace")
+                authorization = self.headers.get("Authorization", "")
+                self._reply(*api.answer(self.command, self.path, authorization, body))
 
             def do_OPTIONS(self) -> None:
                 self._reply(200, "")
 
             def _reply(self, status: int, body: str) -> None:
                 self.send_response(status)
-                # The template allows the page alone; here every local page may try.
+                # The template allows the page alone; here each local page may try.
                 self.send_header("Access-Control-Allow-Origin", "*")
-                self.send_header("Access-Control-Allow-Headers", "authorization")
+                self.send_header("Access-Control-Allow-Headers", "authorization, content-type")
                 self.send_header("Access-Control-Allow-Methods", "GET, POST")
                 self.send_header("Content-Type", "application/json")
                 self.end_headers()

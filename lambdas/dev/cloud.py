@@ -1,33 +1,22 @@
-"""One GPU machine in moto's AWS, with what moto leaves out: machines take their time to start and stop.
-
-Used inside ``moto.mock_aws()``. EC2's truth about the machine is kept here, and moto is told.
-"""
+"""The stack on a laptop: EC2's double, and moto for the rest of AWS. Used inside ``moto.mock_aws()``."""
 
 from __future__ import annotations
 
 import json
-import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import boto3
-from botocore.exceptions import ClientError
 from moto.core.models import DEFAULT_ACCOUNT_ID
-from moto.ec2.models import ec2_backends
 from moto.scheduler.models import scheduler_backends
 
-from lambdas.machine import STACK_TAG
+from lambdas.dev.ec2 import ADDRESS, ALLOCATION, Ec2, Instance, InstanceState
 from lambdas.settings import Settings
 from lambdas.wiring import connect
 
 REGION = "eu-central-1"
-IMAGE_ID = "ami-12345678"
-"""moto runs any."""
-HOST_FOUND_AFTER = timedelta(seconds=30)
-SHUT_DOWN_AFTER = timedelta(minutes=1)
-
-_EC2_CODES = {"pending": 0, "running": 16, "stopping": 64, "stopped": 80}
 
 
 def settings(server_url: str) -> Settings:
@@ -35,6 +24,10 @@ def settings(server_url: str) -> Settings:
     return Settings(
         stack="dev",
         server_url=server_url,
+        address=ADDRESS,
+        allocation=ALLOCATION,
+        boot_report="/mediaserver/dev/boot",
+        start_times="/mediaserver/dev/starts",
         schedule_group="dev",
         reaper_arn=f"arn:aws:lambda:{REGION}:{DEFAULT_ACCOUNT_ID}:function:dev-reaper",
         scheduler_role_arn=f"arn:aws:iam::{DEFAULT_ACCOUNT_ID}:role/dev-scheduler",
@@ -42,8 +35,9 @@ def settings(server_url: str) -> Settings:
         idle=timedelta(minutes=15),
         max_run=timedelta(hours=8),
         boot=timedelta(minutes=4),
-        boot_limit=timedelta(minutes=15),
+        boot_limit=timedelta(minutes=40),
         token_life=timedelta(minutes=15),
+        price=Decimal("0.526"),
     )
 
 
@@ -52,11 +46,27 @@ def session() -> boto3.Session:
     return boto3.Session("testing", "testing", region_name=REGION)
 
 
+class _WatchedSession:
+    """A session that reports each call to ``on_call`` before it is made.
+
+    ``doubles``: service → the double of its client, which reports its own calls.
+    """
+
+    def __init__(self, doubles: Mapping[str, Any], on_call: Callable[[str], None]) -> None:
+        # A session apart from that of tests, whose calls are not reported.
+        self._session = session()
+        self._session.events.register("before-call", lambda model, **_: on_call(model.name))
+        self._doubles = doubles
+
+    def client(self, service: str, **options: Any) -> Any:
+        return self._doubles.get(service) or self._session.client(service, **options)
+
+
 class Cloud:
     """The stack of ``settings``, with its machine off; ``handlers`` are the real functions over it.
 
-    ``on_call`` is told the name of each operation before the functions call it, and may raise.
-    ``on_enter`` is told each state that the machine enters.
+    ``on_call`` gets the name of each operation before the functions call it, and may raise. ``on_enter`` gets
+    each state that the machine enters.
     """
 
     def __init__(self, settings: Settings, keys: dict[str, str], clock: Callable[[], datetime]) -> None:
@@ -65,26 +75,52 @@ class Cloud:
         self.on_call: Callable[[str], None] = _let_pass
         self.on_enter: Callable[[str], None] = _let_pass
         self._clock = clock
-        self._lock = threading.Lock()
-        self.instance_id = self._launch()
-        self.session.client("scheduler").create_schedule_group(Name=settings.schedule_group)
+        self.ec2 = Ec2(self.session.client("ec2"), clock)
+        self.ec2.on_call = self._called
+        self.ec2.on_enter = self._entered
+        self.rebuild()
+        self.prepare(keys)
+        self.handlers = connect(
+            settings, _WatchedSession({"ec2": self.ec2} | self.doubles(), self._called), clock
+        )
+
+    def prepare(self, keys: dict[str, str]) -> None:
+        """Makes the parts of the stack besides its machine."""
+        self.session.client("scheduler").create_schedule_group(Name=self.settings.schedule_group)
         secrets = self.session.client("secretsmanager")
-        secrets.create_secret(Name=settings.keys_secret, SecretString=json.dumps(keys))
+        secrets.create_secret(Name=self.settings.keys_secret, SecretString=json.dumps(keys))
+        self._ssm = self.session.client("ssm")
         backend = scheduler_backends[DEFAULT_ACCOUNT_ID][REGION]
-        self._schedules = backend.schedule_groups[settings.schedule_group].schedules
-        self._instance = ec2_backends[DEFAULT_ACCOUNT_ID][REGION].get_instance(self.instance_id)
-        self.enter("stopped")
-        self.handlers = connect(settings, self._watched_session(), clock)
+        self._schedules = backend.schedule_groups[self.settings.schedule_group].schedules
+
+    def doubles(self) -> dict[str, Any]:
+        """Returns doubles of clients besides EC2's: none, as moto replaces the others."""
+        return {}
+
+    def rebuild(self) -> None:
+        """Sets the machines to those of a new stack that is off."""
+        self.ec2.instances.clear()
+        self.machine = self.ec2.launch(self.settings.stack, state=InstanceState.STOPPED)
+        self.ec2.address_of = self.machine
+
+    @property
+    def state(self) -> str:
+        """EC2's state of the machine that the address leads to."""
+        return self._meant.state.value
+
+    @property
+    def instance_id(self) -> str:
+        """The id of the machine that the address leads to."""
+        return self._meant.instance_id
 
     @property
     def launched(self) -> datetime:
-        """When the machine was last started."""
-        moment: datetime = self._instance.launch_time.replace(tzinfo=UTC)
-        return moment
+        """When that machine was last started."""
+        return self._meant.launched
 
     @property
     def schedule_names(self) -> list[str]:
-        """All schedules that there are."""
+        """The names of all schedules."""
         return list(self._schedules)
 
     @property
@@ -97,76 +133,27 @@ class Cloud:
         return None
 
     def lose_schedule(self) -> None:
-        """As if someone had deleted it."""
+        """Deletes the schedule."""
         self._schedules.clear()
 
     def catch_up(self) -> None:
-        """Lets the machine go on from pending and stopping, where the clock says so."""
-        with self._lock:
-            if self.state == "pending" and self._clock() >= self._since + HOST_FOUND_AFTER:
-                self.enter("running")
-            if self.state == "stopping" and self._clock() >= self._since + SHUT_DOWN_AFTER:
-                self.enter("stopped")
+        """Moves machines on, by the clock."""
+        self.ec2.catch_up()
 
-    def enter(self, state: str) -> None:
-        """``state`` is EC2's word for the machine."""
-        self.state = state
-        self._since = self._clock()
-        self._tell_moto()
-        self.on_enter(state)
+    def tell(self, name: str, value: dict[str, Any]) -> None:
+        """Writes a parameter as the machine does."""
+        self._ssm.put_parameter(Name=name, Value=json.dumps(value), Type="String", Overwrite=True)
 
-    def _launch(self) -> str:
-        ec2 = self.session.client("ec2")
-        reservation = ec2.run_instances(
-            ImageId=IMAGE_ID,
-            MinCount=1,
-            MaxCount=1,
-            TagSpecifications=[
-                {"ResourceType": "instance", "Tags": [{"Key": STACK_TAG, "Value": self.settings.stack}]}
-            ],
-        )
-        instance_id: str = reservation["Instances"][0]["InstanceId"]
-        return instance_id
+    @property
+    def _meant(self) -> Instance:
+        return self.ec2.address_of or self.machine
 
-    def _watched_session(self) -> boto3.Session:
-        # On a session of its own: other clients are neither counted nor made to fail.
-        watched = session()
-        watched.events.register("before-call", self._before_call)
-        watched.events.register("after-call.ec2.StartInstances", self._started)
-        watched.events.register("after-call.ec2.StopInstances", self._stopped)
-        return watched
+    def _called(self, name: str) -> None:
+        self.on_call(name)
 
-    def _before_call(self, model: Any, **_: object) -> None:
-        self.on_call(model.name)
-        if model.name == "StartInstances":
-            if self.state == "stopping":
-                raise refusal("IncorrectInstanceState", model.name)
-            if self.state == "stopped":
-                self._instance.launch_time = self._clock().replace(tzinfo=None)
-        if model.name == "StopInstances" and self.state == "pending":
-            raise refusal("IncorrectInstanceState", model.name)
-
-    def _started(self, **_: object) -> None:
-        with self._lock:
-            if self.state == "stopped":
-                self.enter("pending")
-            self._tell_moto()
-
-    def _stopped(self, **_: object) -> None:
-        with self._lock:
-            if self.state == "running":
-                self.enter("stopping")
-            self._tell_moto()
-
-    def _tell_moto(self) -> None:
-        # It would jump over the states in between.
-        self._instance._state.name = self.state
-        self._instance._state.code = _EC2_CODES[self.state]
-
-
-def refusal(code: str, operation: str) -> ClientError:
-    """An error as AWS gives it."""
-    return ClientError({"Error": {"Code": code, "Message": "refused by the simulated AWS"}}, operation)
+    def _entered(self, instance: Instance) -> None:
+        if instance is self.ec2.address_of:
+            self.on_enter(instance.state.value)
 
 
 def _let_pass(_name: str) -> None:

@@ -1,4 +1,4 @@
-"""The media server of the simulated machine: a real one, which runs while the machine does."""
+"""The media server of the simulated machine: a real server that runs while the machine runs."""
 
 from __future__ import annotations
 
@@ -15,14 +15,16 @@ _STOP_TIMEOUT_S = 10
 
 
 def free_port() -> int:
-    """A TCP port of this machine that nobody uses now."""
+    """Returns a free TCP port of this machine."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         return int(free.getsockname()[1])
 
 
 class ServerProcess:
-    """``mediaserver serve`` on ``port`` of this machine, with the settings of this process's environment,
-    ``keys`` to check tokens with, and the page at ``origin`` let in."""
+    """``mediaserver serve`` on ``port`` of this machine, with the settings of this process's environment.
+
+    ``keys`` are its token keys; pages of ``origin`` are allowed.
+    """
 
     def __init__(self, port: int, keys: Mapping[str, str], origin: str) -> None:
         self._port = port
@@ -33,7 +35,7 @@ class ServerProcess:
         self._process: subprocess.Popen[bytes] | None = None
 
     def follow(self, state: str) -> None:
-        """``state`` is what the machine has just entered, in EC2's word."""
+        """Starts or stops the server when the machine enters ``state``, a name of EC2."""
         if state == "running":
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "mediaserver", "serve", "--port", str(self._port)],
@@ -46,7 +48,7 @@ class ServerProcess:
             self.close()
 
     def close(self) -> None:
-        """Ends it, where it runs."""
+        """Ends the server if it runs."""
         if self._process is None:
             return
         with self._process as process:

@@ -2,6 +2,10 @@
 
 Two kinds of fault are never drawn together, as nothing could tell such a machine from an idle one: the
 heartbeats lost *and* the server out of reach, both for longer than the idle time, while a session lives.
+
+EC2 is the double of `lambdas.dev.ec2`. A machine is replaced as CloudFormation does it: the new one boots
+beside the old one, takes the address when it has come up, and only then the old one is terminated; if it
+does not come up, it is terminated itself.
 """
 
 from __future__ import annotations
@@ -12,12 +16,16 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from itertools import count
 
-from lambdas.dev.cloud import refusal
+from lambdas.boot_report import Phase
+from lambdas.dev.ec2 import NO_CAPACITY, Instance, InstanceState, refusal
 from tests.lambdas.world import World
 
 MINUTE = timedelta(minutes=1)
 REAPER_PERIOD = timedelta(minutes=30)
 SERVER_BOOT = timedelta(minutes=3)
+SLOW_BOOT = timedelta(minutes=31)
+"""Longer than two idle times, shorter than the boot limit."""
+NEVER = timedelta(days=365)
 LAMBDA_RETRIES = (MINUTE, 2 * MINUTE)
 """Lambda tries a failed asynchronous call twice more."""
 
@@ -35,6 +43,11 @@ class Act(StrEnum):
     SCHEDULE_LOST = "schedule lost"
     FIRE_LATE = "next firing 7 min late"
     FIRE_TWICE = "next firing comes twice"
+    BOOT_SLOWLY = "the next boot is a slow one"
+    BOOT_IN_VAIN = "the next boot never ends"
+    REPORTS_LOST = "the machine does not report its next start"
+    NO_HOST = "the next start comes to nothing after the call"
+    REPLACE = "CloudFormation replaces the machine"
     FIRE_AGAIN = "schedule fires though it is not due"
     CRASH = "a function dies before a call to AWS"
     THROTTLE = "AWS throttles three calls"
@@ -64,6 +77,11 @@ class Simulation:
         self.session_minutes = 0
         self.idle_minutes = 0
         self._faulty = False
+        self._boot = SERVER_BOOT
+        self._reports = True
+        self._ready: set[Instance] = set()
+        """Those whose server was ready in their present run."""
+        self._new: Instance | None = None
         self._failed_reaps = 0
         self._retries: list[tuple[datetime, int]] = []
         self._fire_at: datetime | None = None
@@ -88,7 +106,7 @@ class Simulation:
         world.fault = None
         world.server.reachable = True
         self._silent_until = self._cut_off_until = self._quiet = world.now
-        while world.cloud.state in {"pending", "running"} and world.now - self._quiet < timedelta(hours=12):
+        while any(map(_costs, world.ec2.instances)) and world.now - self._quiet < timedelta(hours=12):
             self.pass_time(MINUTE)
         return world.now - self._quiet
 
@@ -114,9 +132,25 @@ class Simulation:
                 self._break_machine(act)
             case Act.FIRE_TWICE:
                 self._fire_twice = True
+            case Act.BOOT_SLOWLY | Act.BOOT_IN_VAIN | Act.REPORTS_LOST | Act.NO_HOST | Act.REPLACE:
+                self._break_boot(act)
             case Act.SCHEDULE_LOST | Act.FIRE_LATE | Act.CRASH | Act.THROTTLE:
                 self._faulty = True
                 self._break_aws(act, calls)
+
+    def _break_boot(self, act: Act) -> None:
+        match act:
+            case Act.BOOT_SLOWLY:
+                self._boot = SLOW_BOOT
+            case Act.BOOT_IN_VAIN:
+                self._boot = NEVER
+            case Act.REPORTS_LOST:
+                self._reports = False
+            case Act.NO_HOST:
+                self.world.cloud.machine.fails_with = NO_CAPACITY
+            case Act.REPLACE if self._new is None and self.world.server.sessions == 0:
+                # As deploy.sh does, which begins no replacement under a session.
+                self._new = self.world.ec2.launch(self.world.settings.stack)
 
     def _break_machine(self, act: Act) -> None:
         world, server = self.world, self.world.server
@@ -143,8 +177,7 @@ class Simulation:
         world, server = self.world, self.world.server
         world.advance(MINUTE)
         server.reachable = world.now >= self._cut_off_until
-        if world.cloud.state == "running" and not server.up and self._server_is_back():
-            server.up, self._server_back = True, None
+        self._go_on_with_boots()
         if world.cloud.state == "running":
             self._count()
             if world.now >= self._silent_until:
@@ -157,10 +190,41 @@ class Simulation:
             self._reap(tries)
         self._check()
 
-    def _server_is_back(self) -> bool:
-        if self._server_back is not None:
-            return self.world.now >= self._server_back
-        return self.world.now >= self.world.cloud.launched + SERVER_BOOT
+    def _go_on_with_boots(self) -> None:
+        world, server = self.world, self.world.server
+        meant = world.ec2.address_of
+        self._ready = {machine for machine in self._ready if machine.state is InstanceState.RUNNING}
+        if meant is not None and meant.state is InstanceState.STOPPED and meant.reason == NO_CAPACITY:
+            meant.fails_with = None  # the next time there is a host again
+        if meant is not None and meant.state is InstanceState.RUNNING and not server.up:
+            if self._server_back is None and world.now >= meant.launched + self._boot:
+                self._come_up(meant)
+            elif self._server_back is not None and world.now >= self._server_back:
+                server.up, self._server_back = True, None
+        if self._new is not None:
+            self._go_on_with_replacement(self._new)
+
+    def _come_up(self, machine: Instance) -> None:
+        self.world.server.up = True
+        self._ready.add(machine)
+        if self._reports:
+            self.world.report(Phase.READY, ready_at=self.world.now.isoformat())
+        self._boot, self._reports = SERVER_BOOT, True
+
+    def _go_on_with_replacement(self, new: Instance) -> None:
+        world = self.world
+        age = world.now - new.launched
+        if new.state is InstanceState.RUNNING and age >= self._boot:
+            old, world.ec2.address_of = world.ec2.address_of, new
+            world.server.sessions, self._server_back = 0, None
+            self._come_up(new)
+            if old is not None:
+                world.ec2.terminate(old)
+            world.cloud.machine, self._new = new, None
+        elif age >= world.settings.boot_limit:
+            # No signal: CloudFormation rolls back.
+            world.ec2.terminate(new)
+            self._new, self._boot = None, SERVER_BOOT
 
     def _count(self) -> None:
         self.run_minutes += 1
@@ -190,6 +254,7 @@ class Simulation:
 
     def _call(self, function: Callable[[], object]) -> bool:
         stops = len(self.world.stops)
+        running = [each for each in self.world.ec2.instances if each.state is InstanceState.RUNNING]
         try:
             function()
         except (Died, Exception):  # noqa: BLE001  any failure of a function is Lambda's to retry
@@ -198,7 +263,15 @@ class Simulation:
             for when, sessions in self.world.stops[stops:]:
                 if sessions and when < self.world.cloud.launched + self.world.settings.max_run:
                     self.violations.append(f"{when}: stopped with {sessions} live sessions")
+            self._check_boots(running)
         return True
+
+    def _check_boots(self, running: list[Instance]) -> None:
+        """Nothing but its boot limit ends a start, and nothing that was ready is off before its idle time."""
+        for machine in running:
+            young = self.world.now - machine.launched < self.world.settings.boot_limit
+            if machine.state is not InstanceState.RUNNING and young and machine not in self._ready:
+                self.violations.append(f"{self.world.now}: {machine.instance_id} stopped while it came up")
 
     def _check(self) -> None:
         world = self.world
@@ -213,6 +286,10 @@ class Simulation:
             and world.now > world.cloud.launched + world.settings.max_run + allowed
         ):
             self.violations.append(f"{world.now}: runs since {world.cloud.launched}")
+
+
+def _costs(machine: Instance) -> bool:
+    return machine.state in {InstanceState.PENDING, InstanceState.RUNNING}
 
 
 def _failing(after: int, calls: int, error: BaseException) -> Callable[[str], None]:

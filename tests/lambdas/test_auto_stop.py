@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from lambdas.auto_stop import AutoStop
-from lambdas.dev.cloud import refusal
+from lambdas.dev.ec2 import refusal
 from lambdas.errors import AwsFailed, Throttled
 from tests.lambdas.world import EPOCH, World
 

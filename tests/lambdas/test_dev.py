@@ -131,7 +131,7 @@ def test_a_real_server_comes_and_goes_with_the_machine(tiny_models: Path) -> Non
 def test_a_port_that_is_taken_is_one_line() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        command = [sys.executable, "-m", "lambdas.dev", "--port", str(port)]
+        command = [sys.executable, "-m", "lambdas.dev", str(port)]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 1
     assert done.stderr == f"mediaserver dev-cloud: port {port}: Address already in use\n"

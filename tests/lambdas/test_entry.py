@@ -12,6 +12,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from lambdas.dev.cloud import REGION
+from lambdas.machine import STACK_TAG
 from tests.lambdas.world import World
 
 ROOT = Path(__file__).parents[2]
@@ -52,6 +53,18 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def environment(world: World, package: Path) -> Iterator[dict[str, str]]:
     """A function's environment, with moto's server, over the world's own tables, in place of AWS."""
+    moto_runs_any = "ami-12345678"
+    tag = {"Key": STACK_TAG, "Value": world.settings.stack}
+    ec2 = world.session.client("ec2")
+    # The double of EC2 is in this process alone: here moto's own machine is started, by HTTP.
+    machine = ec2.run_instances(
+        ImageId=moto_runs_any,
+        MinCount=1,
+        MaxCount=1,
+        TagSpecifications=[{"ResourceType": "instance", "Tags": [tag]}],
+    )["Instances"][0]["InstanceId"]
+    ec2.stop_instances(InstanceIds=[machine])
+    allocation = ec2.allocate_address(Domain="vpc")
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
     server.start()
     host, port = server.get_host_and_port()
@@ -59,8 +72,9 @@ def environment(world: World, package: Path) -> Iterator[dict[str, str]]:
         "IDLE_MINUTES": "15",
         "MAX_RUN_MINUTES": "480",
         "BOOT_MINUTES": "4",
-        "BOOT_LIMIT_MINUTES": "15",
+        "BOOT_LIMIT_MINUTES": "40",
         "TOKEN_MINUTES": "15",
+        "PRICE_USD_HOUR": "0.526",
     }
     yield minutes | {
         "PATH": os.environ["PATH"],
@@ -72,12 +86,17 @@ def environment(world: World, package: Path) -> Iterator[dict[str, str]]:
         "AWS_SECRET_ACCESS_KEY": "testing",
         "STACK": world.settings.stack,
         "SERVER_URL": world.server.url,
+        "ADDRESS": allocation["PublicIp"],
+        "ALLOCATION": allocation["AllocationId"],
+        "BOOT_REPORT": world.settings.boot_report,
+        "START_TIMES": world.settings.start_times,
         "SCHEDULE_GROUP": world.settings.schedule_group,
         "REAPER_ARN": world.settings.reaper_arn,
         "SCHEDULER_ROLE_ARN": world.settings.scheduler_role_arn,
         "KEYS_SECRET": world.settings.keys_secret,
     }
     server.stop()
+    ec2.terminate_instances(InstanceIds=[machine])
 
 
 def call(name: str, environment: dict[str, str], package: Path) -> dict[str, object]:

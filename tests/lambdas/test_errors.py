@@ -4,7 +4,7 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 
 from lambdas import errors
-from lambdas.dev.cloud import refusal
+from lambdas.dev.ec2 import refusal
 
 
 @pytest.mark.parametrize(
@@ -13,7 +13,7 @@ from lambdas.dev.cloud import refusal
         ("InsufficientInstanceCapacity", errors.NoCapacity, 503),
         ("VcpuLimitExceeded", errors.NoCapacity, 503),
         ("RequestLimitExceeded", errors.Throttled, 429),
-        ("InvalidInstanceID.NotFound", errors.NoInstance, 404),
+        ("InvalidInstanceID.NotFound", errors.NoInstance, 409),
         ("IncorrectInstanceState", errors.WrongState, 409),
         ("UnauthorizedOperation", errors.Denied, 500),
         ("SomethingNew", errors.AwsFailed, 502),

@@ -46,7 +46,8 @@ def test_any_failing_call_gives_a_typed_answer(
 
 def test_an_error_says_when_to_try_again(world: World) -> None:
     with world.failing("DescribeInstances", "Throttling"):
-        answer = world.handlers.status({}, None)
+        event = {"requestContext": {"authorizer": {"lambda": {"sub": "ada"}}}}
+        answer = world.handlers.status(event, None)
     assert answer["headers"]["retry-after"] == "5"
     assert answer["headers"]["cache-control"] == "no-store"
 
@@ -92,7 +93,10 @@ class TestAuthorize:
 
     def test_lets_a_bearer_in_and_says_who(self, world: World) -> None:
         event = {"headers": {"authorization": f"Bearer {world.api_token()}"}}
-        assert world.handlers.authorize(event, None) == {"isAuthorized": True, "context": {"sub": "ada"}}
+        assert world.handlers.authorize(event, None) == {
+            "isAuthorized": True,
+            "context": {"sub": "ada", "costs": False},
+        }
 
     def test_refuses_everyone_else(self, world: World) -> None:
         session = mint(KEYS, Audience.SESSION, "ada", world.now, timedelta(hours=1))

@@ -5,7 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from lambdas.dev.cloud import SHUT_DOWN_AFTER
+from lambdas.boot_report import Phase
+from lambdas.dev.ec2 import SHUT_DOWN_AFTER
 from lambdas.errors import ServerFailed
 from lambdas.lifecycle import Outcome
 from lambdas.tokens import Audience, verify
@@ -61,7 +62,7 @@ class TestStart:
 
     def test_does_not_keep_a_failed_machine_alive(self, world: World) -> None:
         world.press("start")
-        world.advance(16 * MINUTE)
+        world.advance(world.settings.boot_limit)
         before = world.cloud.due
         assert world.press("start")["state"] == "failed"
         assert world.cloud.due == before
@@ -100,7 +101,7 @@ class TestStatus:
 
     def test_a_server_that_stays_silent_has_failed(self, world: World) -> None:
         world.press("start")
-        world.advance(16 * MINUTE)
+        world.advance(world.settings.boot_limit)
         answer = world.press("status")
         assert (answer["state"], answer["wait_s"]) == ("failed", None)
 
@@ -145,13 +146,14 @@ class TestStop:
 
     def test_believes_the_heartbeat_when_the_server_cannot_be_asked(self, world: World) -> None:
         world.run()
+        world.report(Phase.READY, ready_at=world.now.isoformat())
         world.server.reachable = False
         world.beat(1, world.now - MINUTE)
         assert world.press("stop")["error"] == "in_use"
 
     def test_stops_a_failed_machine(self, world: World) -> None:
         world.press("start")
-        world.advance(16 * MINUTE)
+        world.advance(world.settings.boot_limit)
         world.press("stop")
         assert world.cloud.state == "stopping"
 
@@ -188,6 +190,21 @@ class TestReap:
             outcomes = set(pool.map(lambda _: world.reap(), range(2)))
         assert outcomes <= {Outcome.STOPPED_IDLE, Outcome.NOTHING}
         assert len(world.stops) == 1
+
+    def test_a_machine_that_another_call_stops_meanwhile_is_not_taken_for_one_that_boots(
+        self, world: World
+    ) -> None:
+        world.run()
+        world.advance(14 * MINUTE)
+
+        def stop_first(operation: str) -> None:
+            if operation == "GetParameters":
+                world.fault = None
+                assert world.reap() == Outcome.STOPPED_IDLE
+
+        world.fault = stop_first
+        assert world.reap() == Outcome.NOTHING
+        assert (len(world.stops), world.cloud.due) == (1, None)
 
     def test_renews_the_lease_from_the_last_heartbeat_with_a_session(self, world: World) -> None:
         world.run()

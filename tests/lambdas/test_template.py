@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 pytest.importorskip("cfnlint", reason="the template is checked with cfn-lint: pip install -e .[test]")
 pytest.importorskip(
@@ -24,6 +21,7 @@ from samtranslator.translator.transform import transform
 from lambdas.auto_stop import SCHEDULE_NAME
 from lambdas.heartbeat import NAMESPACE
 from lambdas.machine import STACK_TAG
+from tests.lambdas.world import World
 
 AWS = Path(__file__).parents[2] / "deploy" / "aws"
 TEMPLATE = AWS / "template.yaml"
@@ -34,19 +32,26 @@ READ_KEYS = ("secretsmanager:GetSecretValue", "Keys")
 PASS_ROLE = ("iam:PassRole", "SchedulerRole")
 TAGGED = "instance/* of the stack"
 LEASE = "schedule/auto-stop"
+READ_BOOT = {("ssm:GetParameters", "parameter/boot"), ("ssm:GetParameters", "parameter/starts")}
 
 ALLOWED = {
     "StartFunctionRole": {
         FIND,
+        *READ_BOOT,
         READ_KEYS,
         PASS_ROLE,
         ("ec2:StartInstances", TAGGED),
+        ("ec2:AssociateAddress", TAGGED),
+        ("ec2:AssociateAddress", "elastic-ip/Address"),
+        ("ec2:AssociateAddress", "network-interface/*"),
+        ("scheduler:GetSchedule", LEASE),
         ("scheduler:CreateSchedule", LEASE),
         ("scheduler:UpdateSchedule", LEASE),
     },
-    "StatusFunctionRole": {FIND, ("scheduler:GetSchedule", LEASE)},
+    "StatusFunctionRole": {FIND, *READ_BOOT, READ_HEARTBEAT, ("scheduler:GetSchedule", LEASE)},
     "StopFunctionRole": {
         FIND,
+        *READ_BOOT,
         READ_HEARTBEAT,
         READ_KEYS,
         ("ec2:StopInstances", TAGGED),
@@ -54,6 +59,7 @@ ALLOWED = {
     },
     "ReaperFunctionRole": {
         FIND,
+        *READ_BOOT,
         READ_HEARTBEAT,
         READ_KEYS,
         PASS_ROLE,
@@ -64,9 +70,22 @@ ALLOWED = {
         ("scheduler:DeleteSchedule", LEASE),
     },
     "AuthorizeFunctionRole": {READ_KEYS},
-    "SchedulerRole": {("lambda:InvokeFunction", "reaper")},
+    "SchedulerRole": {("lambda:InvokeFunction", "reaper"), ("lambda:InvokeFunction", "start")},
     "MachineRole": {
         READ_KEYS,
+        ("secretsmanager:GetSecretValue", "Certificate"),
+        ("secretsmanager:PutSecretValue", "Certificate"),
+        ("ssm:GetParameter", "parameter/machine"),
+        ("ssm:GetParameter", "parameter/starts"),
+        ("ssm:PutParameter", "parameter/boot"),
+        ("ssm:PutParameter", "parameter/starts"),
+        ("ec2:DescribeTags", "*"),
+        ("cloudformation:SignalResource", "this stack"),
+        ("logs:CreateLogStream", "MachineLog"),
+        ("logs:PutLogEvents", "MachineLog"),
+        ("logs:DescribeLogStreams", "MachineLog"),
+        ("s3:ListBucket", "ModelsBucket"),
+        ("s3:GetObject", "ModelsBucket/*"),
         ("cloudwatch:PutMetricData", f"namespace {NAMESPACE}"),
         ("route53:ListHostedZones", "*"),
         ("route53:GetChange", "*"),
@@ -130,6 +149,22 @@ def known_targets() -> dict[tuple[str, str], str]:
         ({"Fn::Sub": f"{arn}:ec2:{here}:instance/*"}, stack_only, TAGGED),
         ({"Fn::Sub": f"{arn}:scheduler:{here}:schedule/${{ScheduleGroup}}/{SCHEDULE_NAME}"}, None, LEASE),
         ({"Fn::Sub": f"{arn}:lambda:{here}:function:${{AWS::StackName}}-reaper"}, None, "reaper"),
+        ({"Fn::Sub": f"{arn}:lambda:{here}:function:${{AWS::StackName}}-start"}, None, "start"),
+        ({"Fn::Sub": f"{arn}:ec2:{here}:elastic-ip/${{Address.AllocationId}}"}, None, "elastic-ip/Address"),
+        ({"Fn::Sub": f"{arn}:ec2:{here}:network-interface/*"}, None, "network-interface/*"),
+        ({"Ref": "Certificate"}, None, "Certificate"),
+        ({"Ref": "AWS::StackId"}, None, "this stack"),
+        ({"Fn::GetAtt": ["MachineLog", "Arn"]}, None, "MachineLog"),
+        ({"Fn::GetAtt": ["ModelsBucket", "Arn"]}, None, "ModelsBucket"),
+        ({"Fn::Sub": "${ModelsBucket.Arn}/*"}, None, "ModelsBucket/*"),
+        *(
+            (
+                {"Fn::Sub": f"{arn}:ssm:{here}:parameter/mediaserver/${{AWS::StackName}}/{name}"},
+                None,
+                f"parameter/{name}",
+            )
+            for name in ("machine", "boot", "starts")
+        ),
         ({"Fn::Sub": f"{arn}:route53:::hostedzone/${{HostedZoneId}}"}, own_proof, "_acme-challenge TXT"),
     ]
     return {(as_key(resource), as_key(condition)): word for resource, condition, word in targets}
@@ -137,6 +172,13 @@ def known_targets() -> dict[tuple[str, str], str]:
 
 def as_key(value: Any) -> str:
     return json.dumps(value, sort_keys=True)
+
+
+def documents(resources: dict[str, Any], name: str, role: dict[str, Any]) -> list[dict[str, Any]]:
+    """The policies in a role, and those beside it."""
+    inside = [policy["PolicyDocument"] for policy in role.get("Policies", [])]
+    beside = of_type(resources, "AWS::IAM::RolePolicy").values()
+    return inside + [each["PolicyDocument"] for each in beside if each["RoleName"] == {"Ref": name}]
 
 
 def test_cfn_lint_has_nothing_to_say() -> None:
@@ -151,8 +193,8 @@ def test_each_role_may_do_what_is_listed_and_no_more(resources: dict[str, Any]) 
     granted = {
         name: {
             (action, words.get((as_key(resource), as_key(statement.get("Condition"))), as_key(resource)))
-            for policy in role.get("Policies", [])
-            for statement in policy["PolicyDocument"]["Statement"]
+            for document in documents(resources, name, role)
+            for statement in document["Statement"]
             for action in as_list(statement["Action"])
             for resource in as_list(statement["Resource"])
         }
@@ -188,14 +230,13 @@ def test_every_setting_of_the_functions_is_given(resources: dict[str, Any]) -> N
 
 def test_every_route_asks_who_is_there(resources: dict[str, Any]) -> None:
     routes = of_type(resources, "AWS::ApiGatewayV2::Route")
-    assert {route["RouteKey"] for route in routes.values()} == {"POST /start", "GET /status", "POST /stop"}
+    assert {route["RouteKey"] for route in routes.values()} == {
+        "POST /api/start",
+        "GET /api/status",
+        "POST /api/stop",
+    }
     for route in routes.values():
         assert route["AuthorizationType"] == {"Fn::If": ["UseCognito", "JWT", "CUSTOM"]}
-
-
-def test_only_the_page_may_call_the_api(resources: dict[str, Any]) -> None:
-    (api,) = of_type(resources, "AWS::ApiGatewayV2::Api").values()
-    assert api["CorsConfiguration"]["AllowOrigins"] == [{"Fn::Sub": "https://${SiteDistribution.DomainName}"}]
 
 
 def test_the_machine_is_closed_but_for_https_and_media(resources: dict[str, Any]) -> None:
@@ -209,93 +250,13 @@ def test_the_machine_is_closed_but_for_https_and_media(resources: dict[str, Any]
     assert data["InstanceInitiatedShutdownBehavior"] == "stop"
 
 
-@pytest.fixture
-def boot_script(resources: dict[str, Any]) -> str:
-    """What cloud-init writes for each boot, with the template's references still in it."""
-    (template,) = of_type(resources, "AWS::EC2::LaunchTemplate").values()
-    user_data = template["LaunchTemplateData"]["UserData"]["Fn::Base64"]["Fn::Sub"]
-    assert user_data.startswith("#cloud-config\n")
-    (file,) = yaml.safe_load(user_data)["write_files"]
-    assert file["path"].startswith("/var/lib/cloud/scripts/per-boot/")
-    assert file["permissions"] == "0755"
-    script: str = file["content"]
-    return script
-
-
-def test_the_machine_s_boot_script_gives_the_first_boot_all_that_it_needs(boot_script: str) -> None:
-    assert subprocess.run(["bash", "-n"], input=boot_script, text=True, check=False).returncode == 0
-    first_boot = (AWS / "first-boot.sh").read_text()
-    (needed,) = re.findall(r"^for name in (.+); do$", first_boot, re.MULTILINE)
-    given = re.findall(r"^ +--([a-z-]+) ", boot_script, re.MULTILINE)
-    assert given == [name.replace("_", "-") for name in needed.split()]
-    assert "export AWS_DEFAULT_REGION" in boot_script
-
-
-@pytest.fixture
-def source(tmp_path: Path) -> Path:
-    """A repository with a first boot that says so, and the tag v1."""
-    repository = tmp_path / "source"
-    script = repository / "deploy" / "aws" / "first-boot.sh"
-    script.parent.mkdir(parents=True)
-    script.write_text("#!/bin/sh\necho first boot\n")
-    script.chmod(0o755)
-    git(repository, "init", "--quiet")
-    git(repository, "add", ".")
-    git(repository, "-c", "user.name=t", "-c", "user.email=t@t", "commit", "--quiet", "--message=first")
-    git(repository, "-c", "user.name=t", "-c", "user.email=t@t", "tag", "--annotate", "--message=1", "v1")
-    return repository
-
-
-def git(repository: Path, *words: str) -> bytes:
-    return subprocess.run(["git", "-C", repository, *words], capture_output=True, check=True).stdout
-
-
-def boot(
-    script: str, machine: Path, source: Path, ref: str, checksum: str
-) -> subprocess.CompletedProcess[str]:
-    """Runs the boot script in a folder that stands for the machine."""
-    (machine / "opt").mkdir(parents=True)
-    (machine / "etc/mediaserver").mkdir(parents=True)
-    for name, value in (
-        ("${SourceUrl}", source.as_uri()),
-        ("${SourceRef}", ref),
-        ("${SourceSha256}", checksum),
-        ("/opt", str(machine / "opt")),
-        ("/etc/mediaserver", str(machine / "etc/mediaserver")),
-    ):
-        script = script.replace(name, value)
-    return subprocess.run(["bash"], input=script, capture_output=True, text=True, check=False)
-
-
-def test_the_machine_runs_the_very_source_that_the_operator_has_seen(
-    boot_script: str, source: Path, tmp_path: Path
-) -> None:
-    archive = git(source, "-c", "tar.umask=0022", "archive", "--format=tar", "v1^{commit}")
-    checksum = hashlib.sha256(archive).hexdigest()
-    commit = git(source, "rev-parse", "HEAD").decode().strip()
-    for ref in ("v1", commit):
-        done = boot(boot_script, tmp_path / f"machine-{ref}", source, ref, checksum)
-        assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "first boot"), done.stderr
-        assert (tmp_path / f"machine-{ref}/etc/mediaserver/first-boot-done").exists()
-
-
-def test_a_source_that_has_changed_is_not_run(boot_script: str, source: Path, tmp_path: Path) -> None:
-    machine = tmp_path / "machine"
-    done = boot(boot_script, machine, source, "v1", "0" * 64)
-    assert done.returncode != 0
-    assert "did NOT match" in done.stderr
-    assert "first boot" not in done.stdout
-    assert not (machine / "opt" / "mediaserver").exists()
-    assert not (machine / "etc/mediaserver/first-boot-done").exists()
-
-
 def test_the_bucket_is_read_through_the_distribution_alone(resources: dict[str, Any]) -> None:
-    (bucket,) = of_type(resources, "AWS::S3::Bucket").values()
-    assert all(bucket["PublicAccessBlockConfiguration"].values())
+    for bucket in of_type(resources, "AWS::S3::Bucket").values():
+        assert all(bucket["PublicAccessBlockConfiguration"].values())
     (policy,) = of_type(resources, "AWS::S3::BucketPolicy").values()
-    (statement,) = policy["PolicyDocument"]["Statement"]
-    assert statement["Action"] == "s3:GetObject"
-    assert "distribution/${SiteDistribution}" in json.dumps(statement["Condition"])
+    for statement in policy["PolicyDocument"]["Statement"]:
+        assert statement["Action"] in {"s3:GetObject", "s3:ListBucket"}
+        assert "distribution/${SiteDistribution}" in json.dumps(statement["Condition"])
 
 
 def test_every_log_ends(resources: dict[str, Any]) -> None:
@@ -314,7 +275,13 @@ def test_every_alarm_and_the_budget_reach_someone(resources: dict[str, Any]) -> 
         assert notification["Subscribers"] == [{"SubscriptionType": "SNS", "Address": {"Ref": "AlarmTopic"}}]
 
 
+def test_the_hours_event_starts_the_machine(resources: dict[str, Any], world: World) -> None:
+    hours = resources["HoursSchedule"]["Properties"]
+    answer = world.handlers.start(json.loads(hours["Target"]["Input"]), None)
+    assert (answer["statusCode"], world.cloud.state) == (202, "pending")
+
+
 def test_the_reaper_comes_every_half_hour(resources: dict[str, Any]) -> None:
-    (schedule,) = of_type(resources, "AWS::Scheduler::Schedule").values()
-    assert schedule["ScheduleExpression"] == "rate(30 minutes)"
-    assert schedule["Name"] != SCHEDULE_NAME
+    schedules = of_type(resources, "AWS::Scheduler::Schedule").values()
+    assert {each["Name"]: each["ScheduleExpression"] for each in schedules}["reaper"] == "rate(30 minutes)"
+    assert SCHEDULE_NAME not in {each["Name"] for each in schedules}

@@ -14,7 +14,9 @@ from typing import Any
 from moto.cloudwatch.models import cloudwatch_backends
 from moto.core.models import DEFAULT_ACCOUNT_ID
 
-from lambdas.dev.cloud import REGION, Cloud, refusal, settings
+from lambdas.boot_report import Phase
+from lambdas.dev.cloud import REGION, Cloud, settings
+from lambdas.dev.ec2 import refusal
 from lambdas.heartbeat import METRIC, NAMESPACE
 from lambdas.tokens import Audience, InvalidToken, mint, verify
 from tests.support.token_vectors import KEYS
@@ -108,14 +110,16 @@ class ServerDouble:
 class World:
     """One machine, one schedule group, one key set; ``handlers`` are the real functions over them."""
 
+    cloud_type = Cloud
+
     def __init__(self) -> None:
         self.now = EPOCH
         self.server = ServerDouble(lambda: self.now)
         self.settings = settings(self.server.url)
-        self.cloud = Cloud(self.settings, KEYS, lambda: self.now)
+        self.cloud = self.cloud_type(self.settings, KEYS, lambda: self.now)
         self.handlers = self.cloud.handlers
         self.session = self.cloud.session
-        self.ec2 = self.session.client("ec2")
+        self.ec2 = self.cloud.ec2
         self.cloudwatch = self.session.client("cloudwatch")
         self.scheduler = self.session.client("scheduler")
         self._heartbeats = cloudwatch_backends[DEFAULT_ACCOUNT_ID][REGION]
@@ -129,7 +133,8 @@ class World:
         self.now = EPOCH
         self.server.reset()
         self.fault = None
-        self.cloud.enter("stopped")
+        self.cloud.rebuild()
+        self.forget_reports()
         self.starts = 0
         self.stops: list[tuple[datetime, int]] = []
         """When the machine was stopped, and how many sessions were live."""
@@ -174,6 +179,15 @@ class World:
                 }
             ],
         )
+
+    def report(self, phase: Phase, **more: object) -> None:
+        """The machine says how far its start has come."""
+        told = {"instance": self.cloud.instance_id, "at": self.now.isoformat(), "phase": phase.value}
+        self.cloud.tell(self.settings.boot_report, told | more)
+
+    def forget_reports(self) -> None:
+        ssm = self.session.client("ssm")
+        ssm.delete_parameters(Names=[self.settings.boot_report, self.settings.start_times])
 
     def clear_heartbeats(self) -> None:
         self._heartbeats.metric_data.clear()
