@@ -7,5 +7,7 @@ umask 077
 until keys=$(aws secretsmanager get-secret-value --secret-id "$1" --query SecretString --output text); do
     sleep 5
 done
+# The functions check revoked names; the server gets the keys alone.
+keys=$(printf %s "$keys" | python3 -c 'import json, sys; keys = json.load(sys.stdin); keys.pop("revoked", None); print(json.dumps(keys))')
 # systemd unquotes an EnvironmentFile; the keys are letters and digits, so single quotes hold JSON.
 printf "MEDIASERVER_TOKEN_KEYS='%s'\n" "$keys" >"$2"

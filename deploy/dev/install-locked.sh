@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what a lock file names, each file checked by its hash; then the project, for which nothing more is fetched.
+# Installs the packages of a lock file, each file checked by its hash. Then it installs the project without a fetch.
 #   install-locked.sh VENV LOCK [PROJECT...]     PROJECT: a checkout, `--editable` and a checkout, or a wheel
 set -euo pipefail
 venv=$1 lock=$2

@@ -4,7 +4,12 @@
 set -euo pipefail
 packages=("$@")
 if [ ${#packages[@]} -eq 0 ]; then
-  packages=(chromium coturn iproute2 nginx nodejs prometheus)
+  packages=(
+    chromium coturn firefox-esr iproute2 nginx nodejs prometheus
+    gir1.2-gst-plugins-bad-1.0 gir1.2-gst-rtsp-server-1.0 gstreamer1.0-nice gstreamer1.0-plugins-bad
+    gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-ugly gstreamer1.0-tools
+    python3-gi simple-whip-client webkit2gtk-driver xvfb
+  )
 fi
 
 missing=()
@@ -29,6 +34,7 @@ if [ "$(id -u)" -ne 0 ]; then
   fi
   sudo=(sudo -n)
 fi
+echo "Installing system packages that tests use, with apt-get: ${missing[*]}"
 export DEBIAN_FRONTEND=noninteractive
 "${sudo[@]}" apt-get update --quiet=2 || echo "apt-get update failed; trying with the lists there are" >&2
 "${sudo[@]}" apt-get install --quiet=2 --no-install-recommends --yes "${missing[@]}" >/dev/null \

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Writes the lock files anew: each package in one version, with the hashes of its files, for every Python from 3.11 on,
-# on Linux and macOS. Needs uv.
+# Writes the lock files anew: each package in one version, with the hashes of its files. They hold for Python 3.11 and
+# newer, on Linux and macOS. Needs uv.
 #   lock.sh [--upgrade]     with --upgrade to the newest versions allowed; without, what is locked and allowed stays
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -20,6 +20,6 @@ lock requirements/development.txt --python-version 3.11 requirements/server.txt 
     pyproject.toml --extra test --extra check
 lock requirements/tools.txt --python-version 3.11 --group tools
 
-# Installed into what is there already: the Python of AWS Lambda, and that of NVIDIA's image, whose numpy must stay.
+# For existing environments: the Python of AWS Lambda, and that of NVIDIA's image, whose numpy must stay.
 lock lambdas/requirements.txt --python-version 3.11 --no-deps --constraints requirements/server.txt - <<<'pyjwt'
 lock requirements/triton-cpu.txt --python-version 3.12 --no-emit-package numpy - <<<'onnxruntime==1.22.1'

@@ -4,7 +4,7 @@ set -euo pipefail
 umask 022
 here=$(cd "$(dirname "$0")" && pwd)
 checkout=$(cd "$here/../.." && pwd)
-opt=/opt/mediaserver etc=/etc/mediaserver state=/var/lib/mediaserver units=/etc/systemd/system
+opt=/opt/mediaserver etc=/etc/mediaserver state=/var/lib/mediaserver cache=/var/cache/mediaserver units=/etc/systemd/system
 installed=$opt/installed # what was put where: lines of sha256sum
 
 usage() {
@@ -63,7 +63,7 @@ command -v systemctl >/dev/null || stop 'this machine has no systemd'
 
 # --- steps ---
 
-changed=false triton_changed=false
+changed=false units_changed=false triton_changed=false
 say() { printf '%s\n' "$*"; }
 
 # A step that changes something: said, then done unless this is a dry run.
@@ -81,7 +81,7 @@ remember() {
     mv "$installed.part" "$installed"
 }
 
-# place SOURCE TARGET: a file of ours, replaced by each upgrade. One that was edited here stays; ours lies beside it.
+# place SOURCE TARGET: a file of ours, replaced by each upgrade. An edited file stays, and ours lies beside it.
 place() {
     local target=$2
     cmp --silent "$1" "$target" && return
@@ -91,8 +91,16 @@ place() {
         return
     fi
     [[ $target != */triton.service ]] || triton_changed=true
+    [[ $target != "$units"/* ]] || units_changed=true
     run install -D -m 644 "$1" "$target"
     $dry_run || remember "$target"
+}
+
+# Whether a daemon-reload may have taken the GPU from a running Triton. It may if systemd is the driver of Docker's
+# cgroups (NVIDIA/nvidia-docker#1730). With cgroupfs or CDI Triton keeps the GPU.
+loses_gpu() {
+    [ -e /dev/nvidiactl ] && systemctl --quiet is-active triton.service \
+        && [ "$(docker info --format '{{.CgroupDriver}}' 2>/dev/null)" = systemd ]
 }
 
 # settings TARGET MODE TEXT: written once, and the operator's from then on.
@@ -144,6 +152,8 @@ getent passwd mediaserver >/dev/null || run systemd-sysusers "$here/mediaserver.
 for folder in $etc $state $state/models $state/triton; do
     [ -d "$folder" ] || run install -d -m 755 "$folder"
 done
+# Triton's user in the container keeps the engines there that it builds.
+[ -d $cache/triton ] || run install -d -m 755 -o 1000 -g 1000 $cache/triton
 
 say 'Settings'
 key=$(od -A n -N 32 -t x1 /dev/urandom | tr -d ' \n')
@@ -152,9 +162,12 @@ engine=$(grep --no-messages '^MEDIASERVER_ENGINE=' $etc/mediaserver.env || cat "
 engine=$(sed -n 's/^MEDIASERVER_ENGINE=//p' <<<"$engine" | tail -n 1)
 sysctl=/etc/sysctl.d/60-mediaserver.conf
 range=${udp_range:-40000-49999}
-# A range that was asked for replaces what is there.
+# A range from the command line replaces the file.
 [ -z "$udp_range" ] || ! [ -e $sysctl ] || grep --quiet " ${range/-/ }\$" $sysctl || run rm $sysctl
 settings $sysctl 644 "$(sed "s/40000 49999/${range/-/ }/" "$here/mediaserver.sysctl")"
+
+frames_group=$(getent group mediaserver | cut -d : -f 3 || true)
+settings $etc/triton.env 644 "FRAMES_GROUP=${frames_group:-...}"
 
 say 'Units'
 for unit in "$here"/*.{target,service,timer}; do
@@ -166,6 +179,8 @@ if [ "$engine" != embedded ] && [[ -n $models || -z $(ls $state/triton 2>/dev/nu
     [[ -n $models || -n $(ls $state/models 2>/dev/null) ]] \
         || say '  ! no models were named (--models): those that root pulled, else the built-in ones, which know a drawn world only'
     if run "$release/venv/bin/mediaserver" triton repository $state/triton --models "${models:-$state/models}" --flavour "$flavour"; then
+        run "$release/venv/bin/mediaserver" triton check $state/triton \
+            || say '! Triton or TensorRT may refuse what is named above, or run it slowly'
         triton_changed=true
     elif [ -n "$models" ]; then
         exit 1
@@ -213,21 +228,37 @@ if [ "$engine" = embedded ]; then
 else
     wanted+=(triton.service)
 fi
+added=()
 for unit in "${wanted[@]}"; do
-    systemctl --quiet is-enabled "$unit" 2>/dev/null || run systemctl enable --quiet "$unit"
+    if ! systemctl --quiet is-enabled "$unit" 2>/dev/null; then
+        run systemctl enable --quiet "$unit"
+        added+=("$unit")
+    fi
 done
 
+# Not try-restart: it leaves a unit alone that is still starting, as the server is until Triton answers.
+restart_if_up() {
+    case $(systemctl show --property ActiveState --value "$1") in
+        active | activating | reloading) run systemctl --no-block restart "$1" ;;
+    esac
+}
+
 if [ -d /run/systemd/system ]; then
-    if $changed; then
+    if $units_changed; then
         run systemctl daemon-reload
+        ! loses_gpu || triton_changed=true
+    fi
+    if $changed; then
         run systemctl restart systemd-sysctl.service
         ! systemctl --quiet is-active nginx.service || run systemctl reload nginx.service
     fi
     if $start; then
         # What runs already is restarted where it must be; Triton seldom, as its models may take minutes to load.
-        # Nothing is waited for: the server is started when the models answer.
-        ! $triton_changed || run systemctl --no-block try-restart triton.service
-        ! $changed || run systemctl --no-block try-restart mediaserver.service
+        # The installer waits for nothing: the server becomes ready when the models answer.
+        ! $triton_changed || restart_if_up triton.service
+        ! $changed || restart_if_up mediaserver.service
+        # A target that is active does not start what was added to it.
+        ! systemctl --quiet is-active mediaserver.target || [ ${#added[@]} = 0 ] || run systemctl --no-block start "${added[@]}"
         systemctl --quiet is-active mediaserver.target || run systemctl --no-block start mediaserver.target
     fi
 fi

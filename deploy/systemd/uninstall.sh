@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Takes away what install.sh put in place. Settings and models stay, unless --purge is given.
 set -euo pipefail
-opt=/opt/mediaserver etc=/etc/mediaserver state=/var/lib/mediaserver site=/etc/nginx/conf.d/mediaserver.conf
+opt=/opt/mediaserver etc=/etc/mediaserver state=/var/lib/mediaserver cache=/var/cache/mediaserver site=/etc/nginx/conf.d/mediaserver.conf
 
 purge=false dry_run=false
 for option in "$@"; do
@@ -54,7 +54,7 @@ if [ -e $opt/installed ]; then
     done <$opt/installed
 fi
 # Not all of /opt/mediaserver: the checkout may lie there.
-for path in $opt/releases $opt/current $opt/installed /etc/sysctl.d/60-mediaserver.conf; do
+for path in $cache $opt/releases $opt/current $opt/installed /etc/sysctl.d/60-mediaserver.conf; do
     [[ ! -e $path && ! -L $path ]] || run rm -rf "$path"
 done
 for folder in $opt /etc/nginx/mediaserver; do

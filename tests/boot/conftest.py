@@ -11,9 +11,9 @@ from pathlib import Path
 import jwt
 import pytest
 
-from tests.boot.debian import ROOT, copy_tree, wheels
+from mediaserver.child_process import free_ports
+from tests.boot.debian import PYTHON, ROOT, copy_tree, wheels
 from tests.boot.machine import DidNotBoot, Machine, Tree, missing, wait_for
-from tests.support.free_port import free_ports
 from tests.support.gateway import write_certificate
 
 SERVER = "mediaserver.service"
@@ -109,6 +109,8 @@ def _edit(root: Path, ports: Ports) -> None:
         )
     (settings / "triton.env").write_text(
         f"HTTP_PORT={ports.triton_http}\nGRPC_PORT={ports.triton_grpc}\nMETRICS_PORT={ports.triton_metrics}\n"
+        # As in `mediaserver.models.local_triton`: models run with this Python, whatever Triton brings.
+        f"LD_PRELOAD=libpython{PYTHON}.so.1.0\n"
     )
     folder = root / "etc" / "systemd" / "system" / "triton.service.d"
     folder.mkdir()

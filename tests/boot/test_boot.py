@@ -9,7 +9,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from signaling.messages import Closing, EndReason, Hello, Welcome, decode_server, encode
+from signaling.codec import decode_server, encode
+from signaling.messages import Closing, EndReason, Hello, Welcome
 from tests.boot.conftest import SERVER, Running
 from tests.boot.machine import wait_for
 from tests.boot.visitor import is_ready, replay, trust, wait_until_ready

@@ -49,6 +49,17 @@ def test_installing_again_changes_nothing(running: Running) -> None:
     assert machine.show(SERVER, "MainPID") == pid
 
 
+def test_a_unit_that_is_wanted_again_is_started(running: Running) -> None:
+    """As after a change from the embedded engine to Triton."""
+    machine, triton = running.machine, "triton.service"
+    wait_until_active(machine)
+    machine.run("systemctl", "disable", "--now", triton)
+    assert machine.show(triton, "ActiveState") == "inactive"
+    machine.run(INSTALL[0], environment=OFFLINE)
+    wait_for(lambda: machine.show(triton, "ActiveState") == "active", 30, lambda: machine.journal(triton))
+    wait_until_active(machine)
+
+
 @pytest.fixture(scope="module")
 def newer_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The project as it is, but for its version."""

@@ -1,15 +1,17 @@
-"""The machine on AWS: what its first boot writes, against what the units and the server read."""
+"""The machine on AWS: what its boot writes, against what the units and the server read."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
-from mediaserver.settings.model import load
 from mediaserver.telemetry.cloudwatch import INSTANCE_VARIABLE
 
 ROOT = Path(__file__).parents[2]
-FIRST_BOOT = (ROOT / "deploy/aws/first-boot.sh").read_text()
+BOOT = (ROOT / "deploy/aws/boot.sh").read_text()
+STEPS = ROOT / "deploy/aws/steps"
+SETTINGS_STEP = (STEPS / "settings.sh").read_text()
+CERTIFICATE_STEP = (STEPS / "certificate.sh").read_text()
 INSTALL = (ROOT / "deploy/systemd/install.sh").read_text()
 SETTINGS_FILE = "/etc/mediaserver/aws.env"
 
@@ -28,7 +30,8 @@ def unit(path: str) -> dict[str, dict[str, list[str]]]:
 
 
 def given_to_the_machine() -> dict[str, str]:
-    text = re.search(rf"^cat >{SETTINGS_FILE} <<END\n(.*?)^END$", FIRST_BOOT, re.MULTILINE | re.DOTALL)
+    file = SETTINGS_FILE.replace("/etc", "\\$etc")
+    text = re.search(rf'^put "{file}" <<END\n(.*?)^END$', SETTINGS_STEP, re.MULTILINE | re.DOTALL)
     assert text is not None
     return dict(line.split("=", 1) for line in text[1].splitlines())
 
@@ -49,7 +52,7 @@ def test_the_heartbeat_runs_once_a_minute_as_soon_as_the_settings_are_there() ->
     assert wanted is not None
     assert "mediaserver-heartbeat.timer" in wanted[1].split()
     # Else the timer's condition would fail at the start that the installer asks for.
-    assert FIRST_BOOT.index(SETTINGS_FILE) < FIRST_BOOT.index("deploy/systemd/install.sh")
+    assert BOOT.index("step settings") < BOOT.index("step install")
 
 
 def test_the_installer_brings_boto3() -> None:
@@ -58,24 +61,20 @@ def test_the_installer_brings_boto3() -> None:
     assert re.search(r"^boto3==", (ROOT / locked[1]).read_text(), re.MULTILINE)
 
 
-def test_the_server_understands_what_it_is_given() -> None:
+def test_the_server_is_given_its_settings_and_its_keys() -> None:
     drop_in = unit("aws/systemd/mediaserver.conf")["Service"]
     assert drop_in["EnvironmentFile"] == [SETTINGS_FILE, "/run/mediaserver-keys/env"]
     assert (ROOT / "deploy/systemd/mediaserver.service").is_file()
-    assert "$units/mediaserver.service.d/aws.conf" in FIRST_BOOT
-    values = {"$origin": "https://d1.cloudfront.net", "$public_ip": "203.0.113.7"}
-    given = {name: values.get(value, value) for name, value in given_to_the_machine().items()}
-    settings = load(environment=given)
-    assert [str(origin) for origin in settings.allowed_origins] == ["https://d1.cloudfront.net"]
-    assert str(settings.public_ip) == "203.0.113.7"
+    assert "$units/mediaserver.service.d/aws.conf" in SETTINGS_STEP
 
 
-def test_the_certificate_is_renewed_at_boot() -> None:
-    certificate = unit("aws/systemd/mediaserver-certificate.service")
-    assert certificate["Install"]["WantedBy"] == ["multi-user.target"]
+def test_the_certificate_is_renewed_at_boot_by_one_alone() -> None:
+    """certbot: "Another instance of Certbot is already running."""
+    assert "--keep-until-expiring" in CERTIFICATE_STEP
     # certbot keeps the hook for each renewal.
-    assert "--deploy-hook 'systemctl reload nginx'" in FIRST_BOOT
-    assert FIRST_BOOT.index("certbot certonly") < FIRST_BOOT.index("enable mediaserver-certificate.service")
+    assert '--deploy-hook "$aws/keep-certificate.sh' in CERTIFICATE_STEP
+    for path in (ROOT / "deploy/aws/systemd").iterdir():
+        assert "certbot" not in path.read_text()
 
 
 def test_keys_go_from_the_secret_to_the_server() -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+from mediaserver.models.triton_repository import ENGINE_CACHE
 from mediaserver.settings.model import describe
 
 ROOT = Path(__file__).parents[2]
@@ -89,12 +90,12 @@ def test_services_are_confined(name: str) -> None:
     service = BASE["services"][name]
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
-    assert not {"privileged", "pid", "ipc"} & service.keys()
+    assert not {"privileged", "pid"} & service.keys()
     assert service["logging"]["driver"] == "local"  # the default one grows without end
     if "user" in service:
         assert not service["user"].startswith(("0", "root"))
-    for volume in service.get("volumes", []):
-        assert volume["read_only"]
+    written = [volume["target"] for volume in service.get("volumes", []) if not volume.get("read_only")]
+    assert written == (["/var/cache/triton"] if name == "triton" else [])
 
 
 def test_the_server_writes_nothing_and_takes_media_on_the_host() -> None:
@@ -102,6 +103,22 @@ def test_the_server_writes_nothing_and_takes_media_on_the_host() -> None:
     assert server["read_only"]
     assert server["network_mode"] == "host"
     assert server["environment"].keys() <= {setting.variable for setting in describe()}
+
+
+def test_frames_reach_triton_through_the_host_s_memory() -> None:
+    """Docker's reference, "IPC settings": a container has a /dev/shm of its own unless it has the host's.
+    Triton's user is not the server's, whose group it is given."""
+    triton, server = BASE["services"]["triton"], BASE["services"]["mediaserver"]
+    assert triton["ipc"] == server["ipc"] == "host"
+    assert "shm_size" not in triton
+    [group] = triton["group_add"]
+    # In the image of the server user and group have the same number.
+    user = re.search(r"^USER (\d+):(\d+)$", (DEPLOY / "Dockerfile").read_text(), re.MULTILINE)
+    assert user is not None
+    assert group == f"${{FRAMES_GROUP:-{user[2]}}}"
+    unit = (DEPLOY / "systemd" / "triton.service").read_text()
+    assert "EnvironmentFile=-/etc/mediaserver/triton.env" in unit
+    assert "FRAMES_GROUP=" in (DEPLOY / "systemd" / "install.sh").read_text()
 
 
 def test_triton_listens_on_this_machine_alone() -> None:
@@ -118,3 +135,31 @@ def test_one_release_of_triton_everywhere() -> None:
     ]
     assert all(releases)
     assert len({release for found in releases for release in found}) == 1
+
+
+def test_engines_are_kept_by_tensorrt_and_gpu(tmp_path: Path) -> None:
+    """The very script that starts Triton, on a machine with another GPU and another release later on."""
+    [shell, option, script, name, *started] = BASE["services"]["triton"]["command"]
+    assert (shell, option, started[0]) == ("bash", "-c", "tritonserver")
+    assert str(ENGINE_CACHE) == "/var/cache/triton/engines"
+    cache, programs = tmp_path / "cache", tmp_path / "programs"
+    cache.mkdir()
+    programs.mkdir()
+    script = script.replace("$$", "$").replace("/var/cache/triton", str(cache))
+
+    def start(gpu: str | None, tensorrt: str) -> str:
+        for program in programs.iterdir():
+            program.unlink()
+        if gpu is not None:
+            (programs / "nvidia-smi").write_text(f"#!/bin/sh\nprintf '{gpu}\\n{gpu}\\n'\n")
+            (programs / "nvidia-smi").chmod(0o755)
+        environment = {"PATH": f"{programs}:/usr/bin:/bin", "TRT_VERSION": tensorrt}
+        command = (shell, option, script, name, "echo", *started[1:])
+        said = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+        assert said.split() == started[1:]
+        return str((cache / "engines").resolve().relative_to(cache))
+
+    assert start("NVIDIA A10G", "10.11.0") == "tensorrt-10.11.0/NVIDIA_A10G"
+    assert start("NVIDIA L4", "10.11.0") == "tensorrt-10.11.0/NVIDIA_L4"
+    assert start("NVIDIA L4", "10.13.0") == "tensorrt-10.13.0/NVIDIA_L4"
+    assert start(None, "10.13.0") == "tensorrt-10.13.0/none"

@@ -16,15 +16,15 @@ import aiohttp
 import pytest
 import yaml
 
-from mediaserver.child_process import stop
+from mediaserver.child_process import free_ports, stop
 from mediaserver.client.client import InferenceClient
-from mediaserver.models.local_triton import free_ports as free_triton_ports
+from mediaserver.models.local_triton import TritonPorts as free_triton_ports
 from mediaserver.models.local_triton import triton_server
 from mediaserver.telemetry.metrics import Metrics
 from tests.support.clips import write_clip
-from tests.support.free_port import free_ports, listens
 from tests.support.jpeg_client import jpeg_client
-from tests.support.live_server import LiveServer, live_server, raw_socket
+from tests.support.listening import listens
+from tests.support.live_server import LiveServer, live_server, raw_socket, served_by
 from tests.support.slow_engine import SlowEngine
 from tests.support.triton_models import write_tiny_repository
 from tests.support.waiting import eventually
@@ -73,7 +73,7 @@ def test_each_alert_is_tested_and_explained(alert: dict[str, Any]) -> None:
     tested = yaml.safe_load((SHIPPED / "alerts_test.yml").read_text())["tests"]
     fired = {case["alertname"] for test in tested for case in test["alert_rule_test"] if case["exp_alerts"]}
     assert alert["alert"] in fired
-    assert f"### {alert['alert']}\n" in (ROOT / "docs" / "operations.md").read_text()
+    assert f"### {alert['alert']}\n" in (ROOT / "docs" / "operate.md").read_text()
     assert alert["labels"]["severity"] in ("critical", "warning")
 
 
@@ -101,7 +101,7 @@ def test_panels_explain_themselves_and_do_not_overlap() -> None:
     identifiers = [panel["id"] for panel in DASHBOARD["panels"]]
     assert len(set(identifiers)) == len(identifiers)
     rows = [panel["title"] for panel in DASHBOARD["panels"] if panel["type"] == "row"]
-    assert rows == ["Users", "Freshness", "Models", "Machine"]
+    assert rows == ["Users", "Freshness", "Models", "Machine", "Fleet"]
 
 
 # --- a live run ---
@@ -180,12 +180,7 @@ async def test_every_query_of_the_dashboard_finds_something(
             triton_server(triton_binary, repository, free_triton_ports())
         )
         live = await stack.enter_async_context(
-            live_server(
-                tiny_models,
-                lambda engine: SlowEngine(engine, 0.1),
-                engine="triton",
-                triton_urls=(triton.grpc,),
-            )
+            live_server(tiny_models, lambda engine: SlowEngine(engine, 0.1), **served_by(triton))
         )
         targets = {
             "127.0.0.1:8080": f"127.0.0.1:{live.port}",

@@ -11,16 +11,17 @@ from pathlib import Path
 import aiohttp
 import pytest
 import pytest_asyncio
+from aiortc import RTCConfiguration, RTCPeerConnection
 
+from mediaserver.child_process import free_ports
 from mediaserver.client.client import Unreachable
 from mediaserver.client.link import Link
 from mediaserver.settings.model import Settings
 from mediaserver.settings.types import HttpUrl
 from signaling.messages import Hello
-from tests.support.free_port import free_ports
-from tests.support.gateway import Gateway, gateway
+from tests.support.gateway import Gateway, gateway, visitor
 from tests.support.live_server import LiveServer, live_server
-from tests.support.waiting import eventually
+from tests.support.whip_client import offer_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -46,12 +47,6 @@ async def front(live: LiveServer, tmp_path_factory: pytest.TempPathFactory) -> A
 async def http(front: Gateway) -> AsyncIterator[aiohttp.ClientSession]:
     async with visitor(front) as session:
         yield session
-
-
-def visitor(front: Gateway) -> aiohttp.ClientSession:
-    """Trusts the gateway, follows no redirect, and opens a connection for each request."""
-    connector = aiohttp.TCPConnector(ssl=front.trust(), force_close=True)
-    return aiohttp.ClientSession(front.url, connector=connector)
 
 
 async def talk(front: Gateway, request: str, *, name: str = "localhost") -> bytes:
@@ -124,6 +119,13 @@ async def test_a_file_that_has_not_changed_does_not_travel_twice(http: aiohttp.C
 @pytest.mark.parametrize("path", ["/engine/", "/nothing", "/ui/../../LICENSE", "/ui/%2e%2e/%2e%2e/LICENSE"])
 async def test_there_is_nothing_but_the_page(front: Gateway, path: str) -> None:
     assert status(await talk(front, get(path))) in (400, 404)
+
+
+async def test_an_unknown_address_has_words_for_who_reads_it(http: aiohttp.ClientSession) -> None:
+    async with http.get("/nothing") as response:
+        assert (response.status, response.content_type) == (404, "text/html")
+        assert "There is nothing at this address" in await response.text()
+        assert "Content-Security-Policy" in response.headers
 
 
 # --- who is let in, and where to ---
@@ -277,7 +279,7 @@ async def connect(front: Gateway) -> None:
     """With the Python client, which finds this gateway's certificate nowhere but here."""
     connector = aiohttp.TCPConnector(ssl=front.trust())
     async with aiohttp.ClientSession(connector=connector) as http:
-        link = Link(http, front.socket_url, lambda message: None, relay_only=False)
+        link = Link(http, front.socket_url, lambda message: None)
         try:
             await link.open(Hello())
         finally:
@@ -306,20 +308,30 @@ async def test_the_server_s_own_refusal_passes_unchanged(
     try:
         async with http.get("/ws/inference") as response:
             assert (response.status, (await response.json())["error"]) == (503, "draining")
-            assert int(response.headers["Retry-After"]) > 50
+            assert int(response.headers["Retry-After"]) == 10
     finally:
         live.server.pause(0, if_idle=False)
 
 
-async def test_several_servers_share_the_sessions(tiny_models: Path, tmp_path: Path) -> None:
-    async with contextlib.AsyncExitStack() as stack:
-        one, other = [await stack.enter_async_context(live_server(tiny_models)) for _ in range(2)]
-        front = await stack.enter_async_context(gateway(tmp_path, [one.port, other.port]))
-        http = await stack.enter_async_context(visitor(front))
-        for _ in range(4):
-            await stack.enter_async_context(http.ws_connect("/ws/inference"))
-        assert {live.metric("connections_open") for live in (one, other)} == {2}
-        one.server.pause(60, if_idle=False)
-        for _ in range(3):  # one takes nobody: the other takes all
-            await stack.enter_async_context(http.ws_connect("/ws/inference"))
-        await eventually(lambda: other.metric("connections_open") == 5)
+# --- WHIP ---
+
+
+async def test_encoders_publish_through_it(http: aiohttp.ClientSession) -> None:
+    peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+    peer.addTransceiver("video", direction="sendonly")
+    try:
+        offer = await offer_of(peer) + "a=x-padding:" + 8000 * "x" + "\r\n"  # as large as a browser's
+    finally:
+        await peer.close()
+    async with http.post("/whip/door", data=offer, headers={"Content-Type": "application/sdp"}) as response:
+        assert response.status == 201, await response.text()
+        location = response.headers["Location"]
+    headers = {"Content-Type": "application/trickle-ice-sdpfrag", "If-Match": response.headers["ETag"]}
+    async with http.patch(location, data="a=end-of-candidates\r\n", headers=headers) as patched:
+        assert patched.status == 204
+    async with http.delete(location) as deleted:
+        assert deleted.status == 200
+    async with http.get("/whip") as reserved:
+        assert reserved.status == 405
+    async with http.post("/whip", data=70_000 * "x", headers={"Content-Type": "application/sdp"}) as large:
+        assert large.status == 413

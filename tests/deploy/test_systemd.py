@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from argparse import ArgumentParser
 from pathlib import Path
 
 import pytest
 
+from mediaserver.cli import triton
 from mediaserver.cli.main import _parser
 from mediaserver.settings.model import describe, load
 
@@ -119,6 +121,18 @@ def test_scripts_say_what_they_take(script: Path) -> None:
     assert "unknown option --frobnicate" in done.stderr
 
 
+def test_the_installer_takes_the_flavour_that_the_command_takes() -> None:
+    parser = ArgumentParser()
+    triton.add_arguments(parser)
+    default = parser.parse_args(["repository", "/nowhere"]).flavour
+    assert f"flavour={default}" in (SYSTEMD / "install.sh").read_text()
+    assert f"of that repository: {default} (default)" in run(SYSTEMD / "install.sh", "--help").stdout
+    for document in (ROOT / "triton" / "README.md", ROOT / "docs" / "deploy.md"):
+        named = re.findall(r"triton repository \S+.*--flavour (\w+)", document.read_text())
+        assert set(named) <= {default}, document
+
+
+@needs_systemd
 def test_a_dry_run_of_the_installer_says_each_step(tmp_path: Path) -> None:
     done = run(SYSTEMD / "install.sh", "--dry-run", "--models", tmp_path, "--flavour", "cpu")
     assert done.returncode == 0, done.stderr
@@ -152,11 +166,3 @@ def test_a_dry_run_of_the_undoing_changes_nothing() -> None:
     done = run(SYSTEMD / "uninstall.sh", "--dry-run", "--purge")
     assert done.returncode == 0, done.stderr
     assert "rm -rf /etc/mediaserver /var/lib/mediaserver" in done.stdout
-
-
-def test_the_first_boot_on_aws_uses_options_that_there_are() -> None:
-    (call,) = re.findall(
-        r'deploy/systemd/install\.sh" (.+)$', (AWS / "first-boot.sh").read_text(), re.MULTILINE
-    )
-    told = run(SYSTEMD / "install.sh", "--help").stdout
-    assert set(re.findall(r"--[a-z-]+", call)) <= set(re.findall(r"--[a-z-]+", told))

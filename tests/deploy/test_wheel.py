@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from zipfile import ZipFile
 
+from mediaserver.paths import page_file
+
 ROOT = Path(__file__).parents[2]
 NOT_SHIPPED = ("tests/", "package.json", "tsconfig.json")
 """In ``web/``: for those who work on the page."""
@@ -25,3 +27,4 @@ def test_the_page_is_in_it_and_what_only_developers_need_is_not(tmp_path: Path) 
     with ZipFile(wheel) as archive:
         shipped = {name.removeprefix(prefix) for name in archive.namelist() if name.startswith(prefix)}
     assert shipped == page
+    assert [name for name in shipped if page_file(name) is None] == []
