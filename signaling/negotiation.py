@@ -31,6 +31,8 @@ class State(Enum):
     """An offer is being answered."""
     NEGOTIATED = auto()
     """The answer is out; candidates may come, frames may flow either way."""
+    WATCHING = auto()
+    """Welcomed to another's session: to listen."""
     CLOSED = auto()
     """Nothing more is accepted."""
 
@@ -44,6 +46,8 @@ _TRANSITIONS: dict[tuple[State, type[ClientMessage]], State] = {
     (State.NEGOTIATED, Candidate): State.NEGOTIATED,  # trickle ICE, RFC 8838
     (State.READY, Bye): State.CLOSED,
     (State.NEGOTIATED, Bye): State.CLOSED,
+    (State.WATCHING, Ping): State.WATCHING,
+    (State.WATCHING, Bye): State.CLOSED,
     **{(state, kind): state for state in (State.READY, State.NEGOTIATED) for kind in _ALWAYS},
 }
 
@@ -65,7 +69,8 @@ class Negotiation:
         following = _TRANSITIONS.get((self.state, type(message)))
         if following is None:
             raise self._unexpected(type(message).__name__.lower())
-        self.state = following
+        is_watch = isinstance(message, Hello) and message.watch is not None
+        self.state = State.WATCHING if is_watch else following
 
     def receive_frame(self) -> None:
         """Checks that a binary frame may come now."""
@@ -74,6 +79,10 @@ class Negotiation:
 
     def answered(self) -> None:
         """The answer to the offer is on its way."""
+        self.state = State.NEGOTIATED
+
+    def kept(self) -> None:
+        """The peer connection of an earlier conversation goes on."""
         self.state = State.NEGOTIATED
 
     def refused(self, *, earlier_stays: bool) -> None:

@@ -1,169 +1,172 @@
-"""Writes ``docs/protocol.md`` from the message types: ``python -m signaling.protocol_document``."""
+"""Writes ``docs/protocol.md``: ``python -m signaling.protocol_document``.
+
+The prose is in ``protocol_template.md`` beside this module. The tables come from the message types and their
+docstrings, the examples from `signaling.protocol_examples`.
+"""
 
 from __future__ import annotations
 
 import inspect
 import json
+import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
-from typing import Any, get_args
+from pathlib import Path
+from typing import Any
 
 import msgspec
-from msgspec import StructMeta
+from msgspec import UNSET, Struct
 
-from signaling import findings, messages
-from signaling.jpeg import MAX_PROGRESSIVE_PIXELS, MAX_SIDE
-from signaling.websocket import FRAME_BYTES_PER_S, FRAMES_PER_S
+from signaling import codes, findings, messages, pipeline_config
+from signaling.attribute_docstrings import attribute_docstrings
+from signaling.codec import encode
+from signaling.jpeg import MAX_PROGRESSIVE_PIXELS, MAX_SIDE, with_capture_time
+from signaling.protocol_examples import SESSION, example_of
+from signaling.protocol_schema import CLIENT_MESSAGES, SERVER_MESSAGES, definitions_of, plain
+from signaling.protocol_tables import ENDS, ERRORS
+from signaling.websocket import FRAME_BYTES_PER_S, FRAMES_PER_S, MAX_MESSAGE_BYTES
 
-_INTRODUCTION = """\
-# The protocol on `/ws/inference`
+_TEMPLATE = Path(__file__).with_name("protocol_template.md")
+_PLACE = re.compile(r"\{\{ (\w+) \}\}")
 
-Generated from `messages.py` and `findings.py` in `signaling/` by `make docs`; a test keeps it true.
-Version {version}.
-
-Text frames are JSON objects whose `type` names the message; they may have {text} bytes. Unknown fields are
-ignored. A binary frame from the client is one JPEG picture of at most {jpeg} bytes: the way in where UDP is
-blocked. Its capture time may stand in a comment segment (marker `FFFE`) with the text
-`capture_time_ms=<Unix milliseconds>`; `result.frame.capture_time_ms` then repeats it.
-
-A JPEG picture is Huffman-coded, has 8 bits a sample, one component or three, and sides of {side} pixels at
-most; a progressive one has {progressive} pixels at most. Others get the error `bad_frame`. Where more than
-{frames} frames or {frame_bytes} bytes of them come in a second some are dropped, and the client gets the
-error `rate_limited` once a second at most; it is fatal only after a long flood.
-
-```
-client                                server
-  hello ───────────────────────────▶          first message; within 5 s
-          ◀─────────────────────── welcome    session, resume token, limits, models
-  offer ───────────────────────────▶          SDP: one video track, a data channel `results` if wanted
-          ◀──────────────────────── answer    SDP with all of the server's candidates
-  candidate ───────────────────────▶          trickle ICE (RFC 8838); null ends
-          ◀──────────────────────── result    on the data channel, or here
-          ◀───────────────────────── event    always here: must not be lost
-  configure · trigger · ping · report         at any time after welcome
-  bye ─────────────────────────────▶
-          ◀─────────────────────── closing    the last message, with its reason
-```
-
-The data channel is opened by the client, unordered and without retransmits: a late result is worth nothing.
-The server pings the socket (RFC 6455, 5.5.2); a socket or media that is silent for
-`limits.liveness_timeout_s` ends the connection. A client that comes back within `limits.resume_window_s`
-with `hello.resume` goes on with its session: same id, same tracks, same numbering.
-
-A server with keys wants a session token in `hello.token`, else it answers `error` `unauthorized` and closes;
-[Access](access.md) says what a token is. With `hello.resume` of a session that still waits, the token may
-have expired since.
-
-Boxes are x, y, width, height. Like all points they are normalised to the frame that was sent, 0..1 from its
-top left.
-"""
-
-
-_PARTS = (
-    messages.PipelineConfig,
+PARTS: tuple[type[Struct], ...] = (
+    pipeline_config.PipelineConfig,
     messages.IceCandidate,
     messages.IceServer,
     messages.Limits,
-    messages.Model,
-    messages.FrameInfo,
+    pipeline_config.Model,
+    findings.FrameInfo,
     findings.WireDetection,
     findings.WirePose,
     findings.WireSegment,
     findings.WireText,
     findings.WireMotion,
 )
+_WORDS: tuple[type[StrEnum], ...] = (
+    *(codes.ServerState, codes.MediaFailureCause),
+    *(codes.Drop, codes.ResultChannel),
+)
 
 
 def protocol_document() -> str:
     """The text of ``docs/protocol.md``."""
-    sections = [
-        _INTRODUCTION.format(
-            version=messages.PROTOCOL_VERSION,
-            jpeg=messages.MAX_JPEG_BYTES,
-            text=messages.MAX_TEXT_BYTES,
-            side=MAX_SIDE,
-            progressive=MAX_PROGRESSIVE_PIXELS,
-            frames=FRAMES_PER_S,
-            frame_bytes=FRAME_BYTES_PER_S,
-        ),
-        "## From the client\n",
-        *map(_message_section, get_args(messages.ClientMessage)),
-        "## From the server\n",
-        *map(
-            _message_section,
-            [kind for kind in get_args(messages.ServerMessage) if kind is not messages.Candidate],
-        ),
-        "## Parts\n",
-        *map(_part_section, _PARTS),
-        "## Codes\n",
-        _codes("`error.code`", messages.ErrorCode),
-        _codes("`closing.reason`", messages.EndReason),
-        _codes("`state` of an event", messages.ServerState),
-        _codes("Keys of `result.dropped`", messages.Drop),
-        "## JSON Schema\n",
-        _schema(),
-    ]
-    return "\n".join(sections)
+    texts = {
+        "version": f"{messages.PROTOCOL_VERSION}",
+        "max_text": f"{messages.MAX_TEXT_BYTES}",
+        "max_jpeg": f"{messages.MAX_JPEG_BYTES}",
+        "max_message": f"{MAX_MESSAGE_BYTES}",
+        "max_side": f"{MAX_SIDE}",
+        "max_progressive": f"{MAX_PROGRESSIVE_PIXELS}",
+        "frames_per_s": f"{FRAMES_PER_S}",
+        "frame_bytes_per_s": f"{FRAME_BYTES_PER_S}",
+        "comment_bytes": with_capture_time(b"\xff\xd8", 1_764_554_400_000.0).hex(" ").upper(),
+        "client_messages": "\n".join(map(_message_section, CLIENT_MESSAGES)),
+        "server_messages": "\n".join(map(_message_section, SERVER_MESSAGES)),
+        "parts": "\n".join(map(_part_section, PARTS)),
+        "words": "\n".join(map(_words_section, _WORDS)),
+        "errors": _table_of(codes.ErrorCode, ("fatal", "remedy"), ERRORS),
+        "ends": _table_of(codes.EndReason, ("resumable", "`retry_after_s`", "what the client does"), ENDS),
+        "session": _session(),
+    }
+    return _PLACE.sub(lambda place: texts[place[1]], _TEMPLATE.read_text())
 
 
-def _message_section(kind: StructMeta) -> str:
+def _message_section(kind: type[Struct]) -> str:
     config = kind.__struct_config__
-    name = f"`{config.tag}`" if config.tag_field == "type" else f"`{config.tag_field}` `{config.tag}`"
-    return f"### {name}\n\n{_words(kind)}\n\n{_field_table(kind)}"
+    name = f"`{config.tag}`" if config.tag_field == "type" else f"`event` `{config.tag}`"
+    example = json.loads(encode(example_of(kind)))  # type: ignore[arg-type]
+    return f"### {name}\n\n{_about(kind)}\n```json\n{_laid_out(example)}\n```\n"
 
 
-def _part_section(kind: StructMeta) -> str:
-    return f"### {kind.__name__}\n\n{_words(kind)}\n\n{_field_table(kind)}"
+def _part_section(kind: type[Struct]) -> str:
+    return f"### {kind.__name__}\n\n{_about(kind)}"
 
 
-def _words(kind: StructMeta) -> str:
-    return (inspect.getdoc(kind) or "").replace("``", "`")
+def _about(kind: type[Struct]) -> str:
+    rows = list(_rows(kind))
+    table = "\n".join(["| field | type | if absent | meaning |", "|---|---|---|---|", *rows])
+    return f"{plain(inspect.getdoc(kind) or '')}\n\n{table if rows else 'No fields.'}\n"
 
 
-def _field_table(kind: StructMeta) -> str:
-    schema = _definitions([kind])[kind.__name__]
-    required = set(schema.get("required", ()))
-    rows = [
-        f"| `{name}` | {_kind(field)} | {'yes' if name in required else 'no'} |"
-        for name, field in schema["properties"].items()
-        if name not in ("type", kind.__struct_config__.tag_field)
-    ]
-    if not rows:
-        return "No fields.\n"
-    return "\n".join(["| field | type | required |", "|---|---|---|", *rows, ""])
+def _rows(kind: type[Struct]) -> Iterator[str]:
+    docstrings = attribute_docstrings(kind)
+    properties = definitions_of([kind])[kind.__name__]["properties"]
+    for field in msgspec.structs.fields(kind):
+        if field.name != "type":
+            name, meaning = field.encode_name, plain(docstrings[field.name])
+            yield f"| `{name}` | {_kind(properties[name])} | {_default(field)} | {meaning} |"
+
+
+def _default(field: Any) -> str:
+    if field.required:
+        return "required"
+    if field.default is UNSET:
+        return "see meaning"
+    default = {} if field.default is msgspec.NODEFAULT else field.default
+    return f"`{json.dumps(default)}`"
 
 
 def _kind(field: dict[str, Any]) -> str:
     """A JSON Schema in a few words."""
-    if "anyOf" in field:
-        return " or ".join(dict.fromkeys(_kind(arm) for arm in field["anyOf"]))
-    if "$ref" in field:
-        return f"`{field['$ref'].rsplit('/', 1)[-1]}`"
-    if "enum" in field:
-        return ", ".join(f"`{json.dumps(value)}`" for value in field["enum"])
-    if field.get("type") == "array":
-        items = field.get("items") or {}
-        inner = _kind(items) if items else ", ".join(map(_kind, field.get("prefixItems", [])))
-        return f"array of {inner}"
-    if field.get("type") == "object" and "additionalProperties" in field:
-        return f"object of {_kind(field['additionalProperties'])}"
-    bounds = [f"{sign} {field[key]}" for key, sign in (("minimum", "≥"), ("maximum", "≤")) if key in field]
-    return " ".join([str(field.get("type", "any")), *bounds])
+    match field:
+        case {"anyOf": kinds}:
+            words = " or ".join(map(_kind, kinds))
+        case {"$ref": reference}:
+            name = reference.rsplit("/", 1)[-1]
+            words = f"[{name}](#{name.lower()})"
+        case {"enum": values}:
+            words = ", ".join(f"`{value}`" for value in values)
+        case {"prefixItems": items}:
+            words = f"({', '.join(map(_kind, items))})"
+        case {"type": "array"}:
+            most = f", {field['maxItems']} at most" if "maxItems" in field else ""
+            words = f"array of {_kind(field['items'])}{most}"
+        case {"type": "object"}:
+            words = f"object of {_kind(field['additionalProperties'])}"
+        case _:
+            words = " ".join([field["type"], *_bounds(field)])
+    return words
 
 
-def _codes(title: str, codes: type[StrEnum]) -> str:
-    return f"{title}: " + ", ".join(f"`{code}`" for code in codes) + ".\n"
+def _bounds(field: dict[str, Any]) -> list[str]:
+    if "pattern" in field:
+        return [f"`{field['pattern']}`"]
+    signs = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤"}
+    bounds = [
+        f"{sign} {msgspec.json.encode(field[key]).decode()}" for key, sign in signs.items() if key in field
+    ]
+    return [*bounds, f"≤ {field['maxLength']} characters"] if "maxLength" in field else bounds
 
 
-def _schema() -> str:
-    kinds = [*get_args(messages.ClientMessage), *get_args(messages.ServerMessage)]
-    return f"```json\n{json.dumps(_definitions(kinds), indent=1, sort_keys=True, ensure_ascii=False)}\n```\n"
+def _words_section(kind: type[StrEnum]) -> str:
+    return f"### {kind.__name__}\n\n{plain(inspect.getdoc(kind) or '')}\n\n{_table_of(kind, (), {})}\n"
 
 
-def _definitions(kinds: Iterable[Any]) -> dict[str, Any]:
-    _, definitions = msgspec.json.schema_components(list(kinds), ref_template="#/$defs/{name}")
-    return definitions
+def _table_of(kind: type[StrEnum], columns: tuple[str, ...], cells: Mapping[Any, tuple[str, ...]]) -> str:
+    docstrings = attribute_docstrings(kind)
+    head = ["value", "meaning", *columns]
+    rows = [[f"`{word}`", plain(docstrings[word.name]), *cells.get(word, ())] for word in kind]
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _session() -> str:
+    arrows = {True: "→", False: "←"}
+    lines = [
+        f"{arrows[kind in CLIENT_MESSAGES]} {encode(example_of(kind))}"  # type: ignore[arg-type]
+        for kind in SESSION
+    ]
+    return "\n".join(lines)
+
+
+def _laid_out(value: Any, indent: str = "") -> str:
+    """JSON with one field a line, and lists and small objects on one."""
+    inner = indent + "  "
+    if isinstance(value, dict) and (not indent or len(json.dumps(value)) > 90):
+        fields = [f"{inner}{json.dumps(name)}: {_laid_out(each, inner)}" for name, each in value.items()]
+        return "{\n" + ",\n".join(fields) + f"\n{indent}}}"
+    return json.dumps(value, ensure_ascii=False)
 
 
 if __name__ == "__main__":

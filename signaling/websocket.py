@@ -9,6 +9,7 @@ from typing import Any
 import aiohttp
 from aiohttp import WSMsgType, web
 
+from signaling.codec import decode_client, encode
 from signaling.messages import (
     MAX_JPEG_BYTES,
     MAX_TEXT_BYTES,
@@ -17,26 +18,29 @@ from signaling.messages import (
     ErrorCode,
     ProtocolError,
     ServerMessage,
-    decode_client,
-    encode,
 )
 from signaling.rate_limit import RateLimit
+from signaling.read_receipts import ReadReceipts
 
 _SEND_TIMEOUT_S = 5.0
 _CLOSE_TIMEOUT_S = 1.0
 _MAX_UNSENT_BYTES = 64 * 1024
+_MAX_UNREAD_S = 1.0
+_UNREAD_TIMEOUT_S = 10.0
 _MESSAGES_PER_S = 50.0
 _MESSAGE_BURST = 200.0
+MAX_MESSAGE_BYTES = 2 * MAX_JPEG_BYTES
+"""A larger message is not read: the socket is closed with code 1009 (RFC 6455, 7.4.1)."""
 FRAMES_PER_S = 100
 FRAME_BYTES_PER_S = 16 * MAX_JPEG_BYTES
 """Our clients send 15 frames a second, of a few ten kilobytes."""
 _BURST_S = 2.0
 _EXCESS_PER_S, _EXCESS_BURST = 5.0, 200.0
-"""Frames that are only dropped. More of them end the connection."""
+"""Frames beyond the rate that are only dropped. More of them end the connection."""
 
 
 class SocketClosed(Exception):
-    """The socket is gone; ``reason`` says how."""
+    """The socket is closed or lost; ``reason`` says how."""
 
     def __init__(self, reason: EndReason) -> None:
         super().__init__(reason)
@@ -44,14 +48,14 @@ class SocketClosed(Exception):
 
 
 class FrameDropped(ProtocolError):
-    """A JPEG frame came too fast. There may be many: they need not all be told."""
+    """A JPEG frame came too fast. There may be many: not each needs an ``error``."""
 
 
 class SignalingSocket:
     """One accepted WebSocket.
 
-    The socket is pinged by the server (RFC 6455, 5.5.2), which every client library answers by itself; a
-    peer that is silent for ``liveness_timeout_s`` is taken for gone.
+    The server pings the socket (RFC 6455, 5.5.2), and client libraries answer by themselves. A peer that is
+    silent for ``liveness_timeout_s`` counts as gone.
     """
 
     def __init__(self, request: web.Request, liveness_timeout_s: float) -> None:
@@ -59,7 +63,7 @@ class SignalingSocket:
         self._socket = web.WebSocketResponse(
             timeout=_CLOSE_TIMEOUT_S,
             heartbeat=liveness_timeout_s / 1.5,
-            max_msg_size=2 * MAX_JPEG_BYTES,
+            max_msg_size=MAX_MESSAGE_BYTES,
             compress=False,
             autoping=False,  # aiohttp would answer as many as come
         )
@@ -68,6 +72,7 @@ class SignalingSocket:
         self._frame_limit = RateLimit(FRAMES_PER_S, _BURST_S * FRAMES_PER_S)
         self._frame_byte_limit = RateLimit(FRAME_BYTES_PER_S, _BURST_S * FRAME_BYTES_PER_S)
         self._excess_limit = RateLimit(_EXCESS_PER_S, _EXCESS_BURST)
+        self._receipts = ReadReceipts()
 
     @property
     def response(self) -> web.WebSocketResponse:
@@ -91,11 +96,13 @@ class SignalingSocket:
             self._check_rate()
             if message.type is WSMsgType.PING:
                 await self._sending(self._socket.pong(message.data))
+            else:
+                self._receipts.take(bytes(message.data))
             message = await self._socket.receive()
         match message.type:
             case WSMsgType.TEXT:
                 self._check_rate()
-                if len(message.data) > MAX_TEXT_BYTES:
+                if len(message.data.encode()) > MAX_TEXT_BYTES:
                     raise ProtocolError(
                         ErrorCode.TOO_LARGE, f"a text message may have {MAX_TEXT_BYTES} bytes", fatal=True
                     )
@@ -111,15 +118,33 @@ class SignalingSocket:
                 raise SocketClosed(self._end_reason())
 
     async def send(self, message: ServerMessage) -> None:
-        """Sends what must arrive; raises `SocketClosed` when the other side does not take it in time."""
-        await self._sending(self._socket.send_str(encode(message)))
+        """Sends a message that must arrive. Raises `SocketClosed` if the peer does not take it within 5 s."""
+        await self.send_text(encode(message))
 
-    async def send_if_ready(self, text: str) -> bool:
-        """Sends what may be lost: false, and nothing sent, while the other side is slow to read."""
+    async def send_text(self, text: str) -> None:
+        """As `send`, for a message that is encoded already."""
+        await self._sending(self._socket.send_str(text))
+
+    @property
+    def is_read(self) -> bool:
+        """Whether the other side reads what it is sent, so that one more result would not wait."""
         transport = self._request.transport
-        if transport is None or transport.get_write_buffer_size() > _MAX_UNSENT_BYTES:
+        is_written = transport is not None and transport.get_write_buffer_size() <= _MAX_UNSENT_BYTES
+        return is_written and self._unread_s() <= _MAX_UNREAD_S
+
+    @property
+    def is_forsaken(self) -> bool:
+        """Whether the other side has read nothing for longer than `_UNREAD_TIMEOUT_S`."""
+        return self._unread_s() > _UNREAD_TIMEOUT_S
+
+    async def send_if_read(self, text: str) -> bool:
+        """Sends a message that may be lost. Returns false, and sends nothing, while the peer reads slowly."""
+        if not self.is_read:
             return False
         await self._sending(self._socket.send_str(text))
+        ping = self._receipts.ask(asyncio.get_running_loop().time())
+        if ping is not None:
+            await self._sending(self._socket.ping(ping))
         return True
 
     async def close(self) -> None:
@@ -137,6 +162,9 @@ class SignalingSocket:
                 await sending
         except (ConnectionError, TimeoutError, RuntimeError, aiohttp.ClientError) as exc:
             raise SocketClosed(self._end_reason()) from exc
+
+    def _unread_s(self) -> float:
+        return self._receipts.unread_s(asyncio.get_running_loop().time())
 
     def _check_rate(self) -> None:
         if not self._limit.allows(asyncio.get_running_loop().time()):
@@ -157,4 +185,6 @@ class SignalingSocket:
     def _end_reason(self) -> EndReason:
         if isinstance(self._socket.exception(), (aiohttp.ServerTimeoutError, TimeoutError)):
             return EndReason.PING_TIMEOUT
+        if isinstance(self._socket.exception(), MemoryError):
+            return EndReason.SERVER_FULL  # there was none left to read a message into
         return EndReason.CLIENT_GONE

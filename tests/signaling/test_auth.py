@@ -3,9 +3,23 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
+import jwt
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from jwt.algorithms import OKPAlgorithm
 
-from signaling.auth import Audience, BadKeys, Expired, Unauthorized, origin_allowed, parse_keys, verify
+from signaling.auth import (
+    Audience,
+    BadKeys,
+    Expired,
+    Unauthorized,
+    can_sign,
+    identify,
+    origin_allowed,
+    parse_keys,
+    sign,
+    verify,
+)
 from tests.support.token_vectors import (
     KEY_SETS,
     KEYS,
@@ -74,6 +88,86 @@ class TestParseKeys:
         with pytest.raises(BadKeys) as caught:
             parse_keys('{"k1": "hunter2"}')
         assert "hunter2" not in str(caught.value)
+
+
+PRIVATE = Ed25519PrivateKey.generate()
+PUBLIC = json.loads(OKPAlgorithm.to_jwk(PRIVATE.public_key()))
+BOTH = parse_keys(json.dumps({"k1": KEYS["k1"], "ed": PUBLIC}))
+
+
+def signed_by(key: object, algorithm: str, key_id: str = "ed", **claims: object) -> str:
+    claims = {"aud": Audience.SESSION, "sub": "ada", "exp": NOW + 60, **claims}
+    return jwt.encode(claims, key, algorithm=algorithm, headers={"kid": key_id})  # type: ignore[arg-type]
+
+
+class TestPublicKeys:
+    def test_let_in_whom_the_private_key_has_signed_for(self) -> None:
+        assert verify(signed_by(PRIVATE, "EdDSA"), BOTH, Audience.SESSION, NOW) == "ada"
+        assert verify(signed_by(KEYS["k1"], "HS256", "k1"), BOTH, Audience.SESSION, NOW) == "ada"
+
+    @pytest.mark.parametrize(
+        "token",
+        [
+            signed_by(Ed25519PrivateKey.generate(), "EdDSA"),
+            signed_by(PRIVATE, "EdDSA", "k1"),
+            # RFC 8725, section 2.1: the public key is known to everybody, and is no secret of HS256.
+            signed_by(PUBLIC["x"] * 2, "HS256"),
+            signed_by(json.dumps(PUBLIC)[1:-1], "HS256"),
+            signed_by(None, "none"),
+        ],
+        ids=["another key", "another key's id", "x as a secret", "the JWK as a secret", "not signed"],
+    )
+    def test_let_in_nobody_else(self, token: str) -> None:
+        with pytest.raises(Unauthorized, match=r"known key|not a JWT"):
+            verify(token, BOTH, Audience.SESSION, NOW)
+
+    def test_sign_nothing(self) -> None:
+        assert not can_sign(parse_keys(json.dumps({"ed": PUBLIC})))
+        assert can_sign(BOTH)
+        passage = sign("ada", BOTH, Audience.SESSION, NOW + 60)
+        assert jwt.get_unverified_header(passage)["kid"] == "k1"
+
+    @pytest.mark.parametrize(
+        ("jwk", "words"),
+        [
+            (json.loads(OKPAlgorithm.to_jwk(PRIVATE)), "private key"),
+            ({"kty": "OKP", "crv": "Ed448", "x": PUBLIC["x"]}, "must be like"),
+            ({"kty": "EC", "crv": "P-256", "x": "", "y": ""}, "must be like"),
+            (PUBLIC | {"x": PUBLIC["x"][:-4]}, "must be like"),
+            (PUBLIC | {"x": 5}, "must be like"),
+            (PUBLIC | {"x": "ä"}, "must be like"),
+            ({}, "must be like"),
+        ],
+    )
+    def test_other_keys_are_refused_and_not_shown(self, jwk: dict[str, object], words: str) -> None:
+        with pytest.raises(BadKeys, match=words) as refused:
+            parse_keys(json.dumps({"k1": jwk}))
+        assert str(jwk.get("d", "nothing of it")) not in str(refused.value)
+
+
+class TestRegionAndId:
+    @pytest.mark.parametrize(
+        ("claims", "region", "good"),
+        [({}, None, True), ({}, "eu", True), ({"region": "eu"}, "eu", True)]
+        + [({"region": "eu"}, region, False) for region in ("us", None)]
+        + [({"region": 5}, "eu", False)],
+    )
+    def test_a_token_that_names_a_region_is_good_there_alone(
+        self, claims: dict[str, object], region: str | None, good: bool
+    ) -> None:
+        token = signed_by(PRIVATE, "EdDSA", **claims)
+        if good:
+            assert identify(token, BOTH, {Audience.SESSION}, NOW, region).subject == "ada"
+        else:
+            with pytest.raises(Unauthorized, match="another region"):
+                identify(token, BOTH, {Audience.SESSION}, NOW, region)
+
+    def test_the_id_of_a_token_is_text(self) -> None:
+        found = identify(signed_by(PRIVATE, "EdDSA", jti="7"), BOTH, {Audience.SESSION}, NOW)
+        assert (found.token_id, found.expires) == ("7", NOW + 60)
+        for wrong in (7, ["7"]):
+            with pytest.raises(Unauthorized, match="no text"):
+                identify(signed_by(PRIVATE, "EdDSA", jti=wrong), BOTH, {Audience.SESSION}, NOW)
 
 
 @pytest.mark.parametrize(

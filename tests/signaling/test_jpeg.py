@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import time
+
 import cv2
 import numpy as np
 import pytest
 
-from signaling.jpeg import JpegError, parse_jpeg, with_capture_time
+from signaling.jpeg import JpegError, Orientation, parse_jpeg, with_capture_time, with_pts
+from tests.support.exif import exif, with_orientation
 
 
 def jpeg(width: int = 64, height: int = 48) -> bytes:
@@ -21,6 +24,12 @@ def test_size_is_read_without_decoding() -> None:
 def test_capture_time_travels_in_a_comment() -> None:
     frame = parse_jpeg(with_capture_time(jpeg(), 1795441737965.625))
     assert frame.capture_time_ms == pytest.approx(1795441737965.625, abs=0.001)
+
+
+def test_a_recorded_picture_names_its_time_in_the_recording() -> None:
+    frame = parse_jpeg(with_pts(jpeg(), 1234.5))
+    assert (frame.pts_ms, frame.capture_time_ms) == (1234.5, None)
+    assert parse_jpeg(jpeg()).pts_ms is None
 
 
 def test_other_comments_are_not_capture_times() -> None:
@@ -129,6 +138,65 @@ def test_a_second_frame_header_is_refused_wherever_it_stands() -> None:
             parse_jpeg(data[:place] + header + data[place:])
 
 
+@pytest.mark.parametrize(
+    "behind",
+    [
+        b"\r\n",
+        b"\r\n--boundary\r\nContent-Type: image/jpeg\r\n\r\n",
+        bytes(500),
+        b"\xff" * 500,
+        b"\x00\x00\x01\n" + b"x" * 40 + b"SEFT",
+        jpeg(16, 16),
+        jpeg(16, 16)[:-2],
+        b"\xff\xd9",
+    ],
+    ids=("line", "multipart", "zeros", "fill bytes", "Samsung", "a second picture", "half of one", "twice"),
+)
+def test_bytes_behind_the_end_are_left_out(behind: bytes) -> None:
+    assert parse_jpeg(jpeg() + behind) == parse_jpeg(jpeg())
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("orientation", Orientation)
+def test_the_size_is_that_of_the_picture_as_it_is_shown(orientation: Orientation, order: str) -> None:
+    frame = parse_jpeg(with_capture_time(with_orientation(jpeg(64, 48), orientation, order), 5.0))
+    assert frame.orientation is orientation
+    assert (frame.width, frame.height) == ((48, 64) if orientation >= 5 else (64, 48))
+    assert frame.data == parse_jpeg(jpeg(64, 48)).data
+
+
+ORIENTATION, SHORT, LONG = 0x0112, 3, 4
+
+
+@pytest.mark.parametrize(
+    "segment",
+    [
+        exif(),
+        exif((ORIENTATION, SHORT, 1, 0)),
+        exif((ORIENTATION, SHORT, 1, 9)),
+        exif((ORIENTATION, LONG, 1, 6)),
+        exif((ORIENTATION, SHORT, 2, 6)),
+        exif(*[(0x9000, SHORT, 1, 6)] * 100, (ORIENTATION, SHORT, 1, 6)),
+        exif((ORIENTATION, SHORT, 1, 6)).replace(b"II*", b"ABC"),
+        exif((ORIENTATION, SHORT, 1, 6)).replace(b"*\x00\x08\x00", b"*\x00\xff\xff"),
+        b"\xff\xe1\x00\x08Exif\x00\x00",
+        b"\xff\xe1\x00\x0dExif\x00\x00II*\x00\x08",
+        b"\xff\xe1\x00\x14Exif\x00\x00II*\x00\x08\x00\x00\x00\xff\xff\x12\x01",
+        b"\xff\xe1\x00\x0aXMP: 6\x00\x06",
+    ],
+)
+def test_exif_that_says_nothing_turns_nothing(segment: bytes) -> None:
+    data = jpeg()
+    assert parse_jpeg(data[:2] + segment + data[2:]) == parse_jpeg(data)
+
+
+def test_the_first_exif_counts_wherever_it_lies() -> None:
+    data = jpeg()
+    first = exif((ORIENTATION, SHORT, 1, 6), directory=40)
+    second = exif((ORIENTATION, SHORT, 1, 3))
+    assert parse_jpeg(data[:2] + first + second + data[2:]).orientation is Orientation.TURNED_90
+
+
 def test_metadata_and_what_follows_the_picture_go_no_further() -> None:
     data = jpeg()
     exif = b"\xff\xe1\x00\x0eExif: secret"
@@ -139,3 +207,20 @@ def test_metadata_and_what_follows_the_picture_go_no_further() -> None:
         assert absent not in frame.data
     assert adobe in frame.data, "without it a decoder would take colours for brightness"
     assert frame.data.endswith(data[data.index(b"\xff\xda") :])
+
+
+def test_coded_data_of_marks_alone_costs_no_more_than_other_data() -> None:
+    plain = jpeg(2000, 2000)
+    scan = plain.rindex(b"\xff\xda")
+    head = plain[: scan + 2 + int.from_bytes(plain[scan + 2 : scan + 4], "big")]
+
+    def cost_s(coded: bytes) -> float:
+        times = []
+        for _ in range(5):
+            began = time.process_time()
+            parse_jpeg(head + coded + b"\xff\xd9")
+            times.append(time.process_time() - began)
+        return min(times)
+
+    assert cost_s(b"\xff\x00" * 250_000) < 0.01
+    assert cost_s(b"\xff\xd0" * 250_000) < 0.01

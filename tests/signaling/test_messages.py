@@ -4,24 +4,21 @@ import json
 
 import pytest
 
-from signaling.findings import WireDetection, WireMotion, WirePose, WireSegment, WireText
+from signaling.codec import decode_client, decode_server, encode
+from signaling.findings import FrameInfo, WireDetection, WireMotion, WirePose, WireSegment, WireText
 from signaling.messages import (
     Candidate,
     ErrorCode,
-    FrameInfo,
     Hello,
     IceCandidate,
     OcrEvent,
-    PipelineConfig,
     ProtocolError,
     Result,
     ResultChannel,
     ServerState,
     StateEvent,
-    decode_client,
-    decode_server,
-    encode,
 )
+from signaling.pipeline_config import PipelineConfig
 
 
 def test_hello_needs_nothing_but_its_type() -> None:
@@ -104,6 +101,13 @@ def test_the_result_message_is_the_published_one() -> None:
                 "polygon": [[0.1, 0.2], [0.4, 0.2], [0.25, 0.7]],
             }
         ],
+        "texts_frame": {
+            "rtp_timestamp": 2712255678,
+            "pts_ms": 3033.3,
+            "capture_time_ms": 1795441736965.6,
+            "width": 640,
+            "height": 480,
+        },
     }
     result = Result(
         seq=12,
@@ -117,6 +121,7 @@ def test_the_result_message_is_the_published_one() -> None:
         segments=[
             WireSegment(3, "person", 0.87, (0.1, 0.2, 0.3, 0.5), [(0.1, 0.2), (0.4, 0.2), (0.25, 0.7)])
         ],
+        texts_frame=FrameInfo(2712255678, 3033.3, 1795441736965.6, 640, 480),
     )
     assert json.loads(encode(result)) == published
     assert decode_server(json.dumps(published)) == result
@@ -126,7 +131,7 @@ def test_events_are_told_apart_by_their_event() -> None:
     named = {"rtp_timestamp": None, "pts_ms": 0.0, "capture_time_ms": None, "width": 320, "height": 240}
     frame = FrameInfo(None, 0.0, None, 320, 240)
     for event, published in (
-        (OcrEvent(frame, []), {"type": "event", "event": "ocr", "frame": named, "texts": []}),
+        (OcrEvent(frame, []), {"type": "event", "event": "ocr", "frame": named, "texts": [], "id": 0}),
         (StateEvent(ServerState.DEGRADED), {"type": "event", "event": "state", "state": "degraded"}),
     ):
         assert json.loads(encode(event)) == published

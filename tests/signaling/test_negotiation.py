@@ -11,11 +11,11 @@ from signaling.messages import (
     Hello,
     Offer,
     Ping,
-    PipelineConfig,
     ProtocolError,
     Trigger,
 )
 from signaling.negotiation import Negotiation, State
+from signaling.pipeline_config import PipelineConfig
 
 ANYTIME: list[ClientMessage] = [Configure(PipelineConfig()), Trigger(), Ping()]
 

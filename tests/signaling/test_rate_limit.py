@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from signaling.rate_limit import RateLimit
+from signaling.rate_limit import RateLimit, RateLimits
 
 
 def test_a_burst_is_allowed_and_then_the_steady_rate() -> None:
@@ -21,3 +21,12 @@ def test_unused_tokens_do_not_add_up_beyond_the_burst() -> None:
     limit = RateLimit(rate=10, burst=2)
     assert limit.allows(0.0)
     assert [limit.allows(100.0) for _ in range(3)] == [True, True, False]
+
+
+def test_each_key_has_its_own_and_those_that_are_full_are_forgotten() -> None:
+    limits = RateLimits(rate=1.0, burst=2.0)
+    assert [limits.allows("a", 10.0) for _ in range(3)] == [True, True, False]
+    assert limits.allows("b", 10.0)
+    for number in range(5000):
+        limits.allows(str(number), 20.0 + number)
+    assert len(limits._limits) <= 1024
