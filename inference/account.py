@@ -1,4 +1,4 @@
-"""What one session has used of the processors, so that whoever has used least is served first."""
+"""Accounts for the processor time of one session, so that the session with the least is served first."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import math
 import time
 
 HALF_LIFE_S = 2.0
-"""What was used counts half after this time: a session that was greedy is not punished for long."""
+"""Half-life of charged time. A session that used much is served normally again after a few seconds."""
 
 
 class Account:
     """Processor seconds of one session, in threads and in models. May be charged from any thread.
 
-    (Two threads that charge at the same moment may lose one of the two: it is a measure, not money.)
+    Charging is not atomic: of two charges at the same moment one may be lost. An estimate is enough here.
     """
 
     def __init__(self) -> None:
@@ -21,10 +21,10 @@ class Account:
 
     @property
     def used_s(self) -> float:
-        """What was used lately, in seconds that fade by half in `HALF_LIFE_S`."""
+        """Seconds charged so far, with exponential decay: each counts half after `HALF_LIFE_S`."""
         return self._used_s * math.exp2((self._at - time.monotonic()) / HALF_LIFE_S)
 
     def charge(self, seconds: float) -> None:
-        """Adds what was used just now."""
+        """Adds seconds that were used just now."""
         self._used_s = self.used_s + seconds
         self._at = time.monotonic()

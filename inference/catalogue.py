@@ -1,4 +1,4 @@
-"""Which model files there are, and what each wants and gives."""
+"""Finds model files, and describes the input and the outputs of each."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from pathlib import Path
 from inference.coco import COCO_LABELS
 from inference.engines.contract import HeadLayout, ModelInfo, Task
 from inference.heads.candidates import Shape, UnknownHead
+from inference.heads.poses import KEYPOINTS
 from inference.model_metadata import KEY, BadDescription, from_text
 from inference.preprocess import UNIT, UNSCALED, InputSpec, place
-from inference.stages import FRAME_NETWORKS, Stage, frame_network
+from inference.stages import CROP_SIDES, FRAME_NETWORKS, TOP_DOWN, Stage, frame_network
 from inference.types import FRAME_HEIGHT, FRAME_WIDTH
 
 BUILT_IN = Path(__file__).parent / "builtin"
@@ -22,9 +23,12 @@ BUILT_IN = Path(__file__).parent / "builtin"
 _OCR_PACKAGE = "rapidocr"
 _OCR_PATTERN = {Task.OCR_DET: "*_det_*.onnx", Task.OCR_REC: "*_rec_*.onnx"}
 _OCR_INPUT = InputSpec(None, bgr=True, mean=(127.5,) * 3, scale=(1 / 127.5,) * 3)
-"""PP-OCRv6, detector and recogniser: BGR in −1..1, as large as it comes."""
+"""Input of PP-OCRv6, detector and recogniser: BGR in −1..1, in any size."""
+_OCR_LICENCE = "Apache-2.0"
+"""Licence of PaddleOCR's weights, which do not name it in their metadata."""
 
 _MAX_METADATA = 1_000_000
+_MAX_LICENCE = 64
 _MULTIPLE = 32
 
 
@@ -34,7 +38,7 @@ class CatalogueError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class NetworkFacts:
-    """What a model file says of itself; as `Shape`, its input and its outputs."""
+    """Shapes and metadata of a model file."""
 
     input_shape: Shape
     output_shapes: Sequence[Shape]
@@ -47,17 +51,22 @@ def find_models(
     cache: Path | None = None,
     named: Mapping[Stage, str | None] | None = None,
 ) -> dict[Task, Path]:
-    """The model files to use: detection always, those of the other stages where there are any.
+    """Chooses the model files: always a detector, and models of the other stages where files exist.
 
-    For each stage the first folder that has a model for it: ``directory``, ``cache``, then `BUILT_IN`. The
-    built-in models other than the detector know a drawn world only: unless named, they are not put beside
-    another detector. ``named`` are names in one of these folders, with or without ``.onnx``, or paths.
-    Raises `CatalogueError`, also when ``directory`` is named and not there.
+    Folders are searched in this order: ``directory``, ``cache``, `BUILT_IN`. For each stage the first folder
+    with a model for it is used. The built-in models are trained on drawings only. Unless they are named, they
+    are not combined with a detector from another folder. A model for top-down pose is added if no earlier
+    folder has a pose model.
+
+    ``named`` gives file names in one of these folders, with or without ``.onnx``, or paths. A named pose
+    model is the only pose model, and may be a top-down model.
+
+    Raises `CatalogueError`, also if ``directory`` does not exist.
     """
     if directory is not None and not directory.is_dir():
         raise CatalogueError(
             f"no models: the folder {directory} does not exist. Set MEDIASERVER_MODELS to a folder with YOLO "
-            f"models as ONNX, or leave it out: then those pulled are used, else those built in"
+            f"models as ONNX, or unset it to use pulled or built-in models"
         )
     folders = [folder for folder in (directory, cache, BUILT_IN) if folder is not None]
     named = named or {}
@@ -68,16 +77,27 @@ def find_models(
         if stage is Stage.DETECT:
             continue
         if (name := named.get(stage)) is not None:
-            found[network.task] = _choose(folders, stage, name)
+            path = _choose(folders, stage, name)
+            found[task_of(path, stage)] = path
         elif any(_candidates(folder, stage) for folder in beside):
             found[network.task] = _choose(beside, stage, None)
+    if named.get(Stage.POSE) is None:
+        found |= _top_down_model(beside)
     return found | _ocr_models()
 
 
-def describe(task: Task, path: Path, facts: NetworkFacts) -> tuple[ModelInfo, InputSpec | None]:
-    """How to feed a model and how to read it; a model that describes itself takes the frame as it is.
+def task_of(path: Path, stage: Stage) -> Task:
+    """Returns the task of a model file named for ``stage``. A file name marks top-down pose models."""
+    if stage is Stage.POSE and _is_of_crops(path):
+        return TOP_DOWN.task
+    return FRAME_NETWORKS[stage].task
 
-    Raises `CatalogueError`.
+
+def describe(task: Task, path: Path, facts: NetworkFacts) -> tuple[ModelInfo, InputSpec | None]:
+    """Returns how to read a model's outputs, and how to prepare its input.
+
+    The input specification is ``None`` if the model carries its own description: such a model takes the frame
+    unchanged. Raises `CatalogueError`.
     """
     if len(facts.input_shape) != 4 or any(isinstance(size, int) and size < 1 for size in facts.input_shape):
         raise CatalogueError(f"{path}: its input {list(facts.input_shape)} takes no pictures")
@@ -88,12 +108,17 @@ def describe(task: Task, path: Path, facts: NetworkFacts) -> tuple[ModelInfo, In
         )
     if KEY in facts.metadata:
         return _described(task, path, facts.metadata[KEY]), None
+    licence = _licence(path, facts)
     if task is Task.OCR_DET:
-        return ModelInfo(task, path.stem, (), None, None), _OCR_INPUT
+        return ModelInfo(task, path.stem, (), None, None, licence or _OCR_LICENCE), _OCR_INPUT
     if task is Task.OCR_REC:
-        return ModelInfo(task, path.stem, _characters(path, facts), None, None), _OCR_INPUT
+        info = ModelInfo(task, path.stem, _characters(path, facts), None, None, licence or _OCR_LICENCE)
+        return info, _OCR_INPUT
+    if task is Task.POSE_CROP:
+        info = ModelInfo(task, path.stem, (), None, None, licence, crop_side=_crop_side(path, facts))
+        return info, InputSpec(None, False, *UNIT)
     network = frame_network(task)
-    assert network is not None, "of the others there are two, and these are above"
+    assert network is not None, "the others are above"
     made_for = facts.metadata.get("task", task)
     if made_for != task:
         raise CatalogueError(f"{path}: a model for the task {made_for!r} cannot {task}")
@@ -109,7 +134,25 @@ def describe(task: Task, path: Path, facts: NetworkFacts) -> tuple[ModelInfo, In
     mean, scale = UNSCALED if yolox else UNIT
     spec = InputSpec(place(width, height, centred=not yolox), yolox, mean, scale)
     labels = _labels(path, facts, classes) if network.label is None else ()
-    return ModelInfo(task, path.stem, labels, layout, spec.placement), spec
+    synthetic = facts.metadata.get("synthetic") == "true"
+    return ModelInfo(task, path.stem, labels, layout, spec.placement, licence, synthetic), spec
+
+
+def _crop_side(path: Path, facts: NetworkFacts) -> int:
+    height, width = facts.input_shape[2:]
+    heads = [tuple(shape[1:]) for shape in facts.output_shapes[:1]]
+    if (
+        not isinstance(height, int)
+        or height != width
+        or height not in CROP_SIDES
+        or heads != [(KEYPOINTS, 3)]
+    ):
+        raise CatalogueError(
+            f"{path}: a model for crops takes [batch, 3, side, side], with a side from {CROP_SIDES[0]} to "
+            f"{CROP_SIDES[-1]}, and gives [batch, {KEYPOINTS}, 3]; this one takes {list(facts.input_shape)} "
+            f"and gives {[list(shape) for shape in facts.output_shapes]}"
+        )
+    return height
 
 
 def _described(task: Task, path: Path, text: str) -> ModelInfo:
@@ -123,7 +166,7 @@ def _described(task: Task, path: Path, text: str) -> ModelInfo:
 
 
 def _choose(folders: Sequence[Path], stage: Stage, wanted: str | None) -> Path:
-    """Raises `CatalogueError` where there is none, or the choice is not clear."""
+    """Raises `CatalogueError` if there is no model, or if several would do and none is preferred."""
     looked_in = ", ".join(map(str, folders))
     if wanted is not None:
         named = [folder / name for folder in folders for name in (wanted, f"{wanted}.onnx")]
@@ -133,7 +176,7 @@ def _choose(folders: Sequence[Path], stage: Stage, wanted: str | None) -> Path:
         raise CatalogueError(f"no {stage} model {wanted!r}: neither in {looked_in} nor a path to a file")
     for folder in folders:
         if candidates := _candidates(folder, stage):
-            return _best(folder, stage, candidates)
+            return _best(folder, stage, candidates, FRAME_NETWORKS[stage].preferred)
     raise CatalogueError(
         f"no {stage} model in {looked_in}. `mediaserver models pull` fetches one; "
         f"MEDIASERVER_MODELS names a folder with your own"
@@ -141,17 +184,32 @@ def _choose(folders: Sequence[Path], stage: Stage, wanted: str | None) -> Path:
 
 
 def _candidates(folder: Path, stage: Stage) -> list[Path]:
-    """All files that may be models for the stage; none where the folder is not there. A detector is what no
-    other stage calls its own."""
+    """Lists the files that may be models for the stage; none if the folder does not exist.
+
+    A file that no other stage claims is taken for a detector.
+    """
     own = {each: set(folder.glob(network.files)) for each, network in FRAME_NETWORKS.items()}
     if stage is Stage.DETECT:
         own[stage] = own[stage].difference(*(files for each, files in own.items() if each is not stage))
-    return sorted(own[stage])
+    return sorted(path for path in own[stage] if not _is_of_crops(path))
 
 
-def _best(folder: Path, stage: Stage, candidates: Sequence[Path]) -> Path:
+def _is_of_crops(path: Path) -> bool:
+    return path.match(TOP_DOWN.files)
+
+
+def _top_down_model(folders: Sequence[Path]) -> dict[Task, Path]:
+    """Returns the top-down model of the first folder that has a pose model of either kind."""
+    for folder in folders:
+        if files := sorted(folder.glob(TOP_DOWN.files)):
+            return {TOP_DOWN.task: _best(folder, Stage.POSE, files, TOP_DOWN.preferred)}
+        if _candidates(folder, Stage.POSE):
+            break
+    return {}
+
+
+def _best(folder: Path, stage: Stage, candidates: Sequence[Path], known: Sequence[str]) -> Path:
     by_name = {path.stem: path for path in candidates}
-    known = FRAME_NETWORKS[stage].preferred
     preferred = next((by_name[name] for name in known if name in by_name), None)
     if preferred is not None:
         return preferred
@@ -165,7 +223,7 @@ def _best(folder: Path, stage: Stage, candidates: Sequence[Path]) -> Path:
 
 
 def _ocr_models() -> dict[Task, Path]:
-    """The PP-OCR weights that the package carries; it is found, not imported, as importing it is slow."""
+    """Finds the PP-OCR weights in their package, without importing the package, which is slow."""
     spec = importlib.util.find_spec(_OCR_PACKAGE)
     if spec is None or spec.origin is None:
         return {}
@@ -174,8 +232,17 @@ def _ocr_models() -> dict[Task, Path]:
     return {task: path for task, path in found.items() if path is not None}
 
 
+def _licence(path: Path, facts: NetworkFacts) -> str:
+    """Reads the exporter's metadata ("AGPL-3.0 License (https://…)"), else ``<model>.licence.txt``."""
+    beside = path.with_suffix(".licence.txt")
+    text = facts.metadata.get("license", "")
+    if not text and beside.is_file():
+        text = beside.read_text("utf-8", errors="replace").partition("\n")[0]
+    return text.partition(" ")[0][:_MAX_LICENCE]
+
+
 def _network_size(shape: Shape) -> tuple[int, int]:
-    """Width and height of an NCHW input; where it takes any, the frame's, made a multiple of 32."""
+    """Width and height of an NCHW input; a dynamic side is the frame's, rounded up to a multiple of 32."""
     height, width = shape[2], shape[3]
     return (
         width if isinstance(width, int) else _rounded_up(FRAME_WIDTH),
@@ -188,7 +255,7 @@ def _rounded_up(size: int) -> int:
 
 
 def _labels(path: Path, facts: NetworkFacts, count: int | None) -> tuple[str, ...]:
-    """From the exporter's metadata, else from a file beside the model, else COCO's when there are 80."""
+    """Labels from the exporter's metadata, else from ``<model>.labels.txt``, else COCO's for 80 classes."""
     beside = path.with_suffix(".labels.txt")
     if "names" in facts.metadata:
         labels = _names(path, facts.metadata["names"])

@@ -1,14 +1,15 @@
-"""Threads that serve many sessions, fairly by what their work really costs.
+"""Threads shared by many sessions, scheduled fairly by the processor time that their jobs took.
 
-Of the jobs that wait, that of the session that has used least comes next. Sessions whose jobs take long, or
-that have not had one yet, have half of the threads at most, all of them together: a job cannot be
-interrupted, so clients that send pictures as costly as they can would otherwise hold all threads.
+The next job is that of the session with the least processor time. Sessions with long jobs, and new sessions,
+run on separate threads of low priority, half as many. A job cannot be interrupted. Without separate threads,
+clients that send costly pictures could occupy all threads and starve the models.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import threading
 import time
 from collections import deque
@@ -24,10 +25,15 @@ from inference.account import Account
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_LONG_S = 0.02
-"""A job that takes longer than this is long: several frames of an ordinary picture."""
-_GAIN = 0.3
-"""Weight of the last job in what a session's jobs usually take."""
+_LONG_S = 0.005
+"""A job that takes longer than this is long. An ordinary frame takes a fraction of it."""
+_LONG_NICENESS = 15
+"""Nice value of the threads for long jobs. Beside a busy event loop they get a thirtieth of its share.
+
+On Linux, nice(2) affects the calling thread only.
+"""
+_LONG_FOR_S = 3.0
+"""After a long job, further jobs of that session count as long for this time."""
 
 logger = logging.getLogger(__name__)
 
@@ -36,20 +42,20 @@ class _Job(NamedTuple):
     work: Callable[..., Any]
     arguments: tuple[Any, ...]
     done: Callable[[Any, BaseException | None], None]
-    """Gets the result, or what was raised; in the thread."""
+    """Called in the thread with the result, or with the exception that was raised."""
 
 
 class Lane(Executor):
-    """The way of one session into `FairThreads`: its jobs begin in the order in which they came."""
+    """The queue of one session in `FairThreads`. Jobs begin in the order of their submission."""
 
     def __init__(self, threads: FairThreads, account: Account) -> None:
         self.account = account
         self._threads = threads
         self._jobs: deque[_Job] = deque()
-        self._usual_s: float | None = None
+        self._long_until = float("inf")
 
     def submit(self, work: Callable[P, T], /, *arguments: P.args, **named: P.kwargs) -> Future[T]:
-        """As `concurrent.futures.Executor.submit`. Raises `RuntimeError` after the end of the threads."""
+        """As `concurrent.futures.Executor.submit`. Raises `RuntimeError` if the threads have ended."""
         future: Future[T] = Future()
         whole = partial(work, *arguments, **named)
 
@@ -67,11 +73,11 @@ class Lane(Executor):
         return future
 
     def call(self, done: Callable[[Any], None], work: Callable[..., Any], *arguments: object) -> None:
-        """Calls ``work`` in a thread, then ``done`` with its result on the event loop, where this is called.
+        """Calls ``work`` in a thread, then ``done`` with its result on the calling event loop.
 
-        ``done`` gets ``None`` for work that raised, which is logged. Without a future and its locks, which
-        would take a twentieth of all the processor time of receiving a stream. Raises `RuntimeError` after
-        the end of the threads.
+        If ``work`` raises, the exception is logged and ``done`` is called with ``None``. No future is made:
+        its locks would take a twentieth of the processor time of receiving a stream. Raises `RuntimeError` if
+        the threads have ended.
         """
         loop = asyncio.get_running_loop()
 
@@ -81,9 +87,17 @@ class Lane(Executor):
             try:
                 loop.call_soon_threadsafe(done, result)
             except RuntimeError:
-                logger.debug("a result came after the end of its event loop")
+                logger.debug("result dropped after the end of its event loop")
 
         self._add(_Job(work, arguments, tell))
+
+    @property
+    def is_long(self) -> bool:
+        """Whether the next job may take long: after a long job, and before the first."""
+        return time.monotonic() < self._long_until
+
+    def _add(self, job: _Job) -> None:
+        self._threads.add(self, job)
 
     # --- for `FairThreads`, under its lock ---
 
@@ -92,47 +106,85 @@ class Lane(Executor):
         """Whether a job has not begun."""
         return bool(self._jobs)
 
-    @property
-    def is_long(self) -> bool:
-        """Whether its next job may take long."""
-        return self._usual_s is None or self._usual_s > _LONG_S
+    def append(self, job: _Job) -> None:
+        """Adds ``job`` at the end."""
+        self._jobs.append(job)
 
     def next_job(self) -> _Job:
-        """Takes out the oldest."""
+        """Removes and returns the oldest job."""
         return self._jobs.popleft()
 
     def charge(self, seconds: float) -> None:
-        """A job has taken so much processor time."""
+        """Adds the processor seconds of a job that has ended."""
         self.account.charge(seconds)
-        usual_s = seconds if self._usual_s is None else self._usual_s
-        self._usual_s = usual_s + _GAIN * (seconds - usual_s)
+        self._threads.used_s += seconds
+        now = time.monotonic()
+        if seconds > _LONG_S:
+            self._long_until = now + _LONG_FOR_S
+        elif self._long_until == float("inf"):  # its first job
+            self._long_until = now
 
-    def _add(self, job: _Job) -> None:
-        self._jobs.append(job)
-        self._threads.wake(self)
+
+class _Crew:
+    """A group of threads of one priority, and the lanes that wait for it."""
+
+    def __init__(self, lock: threading.Lock, names: list[str], niceness: int) -> None:
+        self.waiting: set[Lane] = set()
+        self._lock = lock
+        self._niceness = niceness
+        self._wakes: SimpleQueue[bool] = SimpleQueue()
+        """True for each job to take, false for each thread to end."""
+        self._threads = [threading.Thread(target=self._run, name=name) for name in names]
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def wake(self) -> None:
+        """Wakes one thread for one more job."""
+        self._wakes.put(True)
+
+    def end(self) -> None:
+        """Returns when all jobs are done."""
+        for _ in self._threads:
+            self._wakes.put(False)
+        for thread in self._threads:
+            thread.join()
+
+    def _run(self) -> None:
+        os.nice(self._niceness)
+        while self._wakes.get():
+            with self._lock:
+                lane = min(self.waiting, key=lambda lane: lane.account.used_s)
+                job = lane.next_job()
+                if not lane.is_waiting:
+                    self.waiting.discard(lane)
+            spent_s = _do(job)
+            del job  # else its arguments, a picture among them, would stay until the next one
+            with self._lock:
+                lane.charge(spent_s)
+            del lane
 
 
 class FairThreads:
-    """``count`` threads. Use as a context manager: on leaving, what was submitted is still done.
+    """``count`` threads, and half as many more for long jobs.
 
-    A lane bounds nothing by itself: each session has one job in it at a time, or a few.
+    Use as a context manager: leaving it waits until all submitted jobs are done. The length of a lane is not
+    bounded here; callers submit few jobs at a time.
     """
 
     def __init__(self, count: int, name: str) -> None:
+        self.used_s = 0.0
+        """Processor seconds that all jobs so far have taken."""
         self._lock = threading.Lock()
-        self._waiting: set[Lane] = set()
-        self._wakes: SimpleQueue[bool] = SimpleQueue()
-        """One for each job: true to look for one, false to end."""
-        self._put_off = 0
-        """Jobs that nobody looks for until another one has ended."""
-        self._long_running = 0
-        self._max_long = max(1, count // 2)
-        self._threads = [threading.Thread(target=self._run, name=f"{name}_{i}") for i in range(count)]
+        self._short = _Crew(self._lock, [f"{name}_{i}" for i in range(count)], niceness=0)
+        many = range(max(1, count // 2))
+        self._long = _Crew(self._lock, [f"{name}_long_{i}" for i in many], _LONG_NICENESS)
         self._closed = False
 
     def __enter__(self) -> Self:
-        for thread in self._threads:
-            thread.start()
+        for crew in (self._short, self._long):
+            crew.start()
         return self
 
     def __exit__(
@@ -140,52 +192,28 @@ class FairThreads:
     ) -> None:
         with self._lock:
             self._closed = True
-            self._max_long = len(self._threads)
-            put_off, self._put_off = self._put_off, 0
-        for wake in [*[True] * put_off, *[False] * len(self._threads)]:
-            self._wakes.put(wake)
-        for thread in self._threads:
-            thread.join()
+        for crew in (self._short, self._long):
+            crew.end()
 
     def lane(self, account: Account) -> Lane:
-        """For one session, which is charged to ``account``."""
+        """Returns a queue for one session, whose jobs are charged to ``account``."""
         return Lane(self, account)
 
-    def wake(self, lane: Lane) -> None:
-        """``lane`` has one more job."""
+    def add(self, lane: Lane, job: _Job) -> None:
+        """Adds a job to ``lane``. All waiting jobs of a lane run on the same group of threads, in order."""
         with self._lock:
             if self._closed:
                 raise RuntimeError("the threads have ended")
-            self._waiting.add(lane)
-        self._wakes.put(True)
+            crew = self._crew(lane)
+            lane.append(job)
+            crew.waiting.add(lane)
+        crew.wake()
 
-    def _run(self) -> None:
-        while self._wakes.get():
-            with self._lock:
-                lane = self._next_lane()
-                if lane is None:
-                    self._put_off += 1
-                    continue
-                job, is_long = lane.next_job(), lane.is_long
-                if not lane.is_waiting:
-                    self._waiting.discard(lane)
-                self._long_running += is_long
-            spent_s = _do(job)
-            del job  # else its arguments, a picture among them, would stay until the next one
-            with self._lock:
-                lane.charge(spent_s)
-                self._long_running -= is_long
-                look_again = self._put_off > 0
-                self._put_off -= look_again
-            del lane
-            if look_again:
-                self._wakes.put(True)
-
-    def _next_lane(self) -> Lane | None:
-        """Whose job is next; ``None`` while all that wait are long and must."""
-        may_be_long = self._long_running < self._max_long
-        lanes = [lane for lane in self._waiting if may_be_long or not lane.is_long]
-        return min(lanes, key=lambda lane: lane.account.used_s, default=None)
+    def _crew(self, lane: Lane) -> _Crew:
+        for crew in (self._short, self._long):
+            if lane in crew.waiting:
+                return crew
+        return self._long if lane.is_long else self._short
 
 
 def _do(job: _Job) -> float:
@@ -194,7 +222,7 @@ def _do(job: _Job) -> float:
     result, error = None, None
     try:
         result = job.work(*job.arguments)
-    except BaseException as exc:  # noqa: BLE001 - it goes to who wanted the result
+    except BaseException as exc:  # noqa: BLE001 - handed to the job's submitter
         error = exc
     spent_s = time.thread_time() - began
     job.done(result, error)

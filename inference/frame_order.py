@@ -1,4 +1,4 @@
-"""Keeps the order of frames where several are under way."""
+"""Keeps frames in order while several are processed at once."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from collections.abc import Awaitable, Callable, Iterator
 
 
 class FrameOrder:
-    """A queue of frames: each has its place from when it came, and its turn when all before it have left.
+    """A queue of frames. The turn of a frame comes when all earlier frames have left the queue.
 
-    They leave in any way: done, failed or cancelled. So none blocks those behind it, and none overtakes.
+    A frame leaves the queue however its processing ends: done, failed or cancelled.
     """
 
     def __init__(self) -> None:
@@ -19,7 +19,7 @@ class FrameOrder:
 
     @contextlib.contextmanager
     def place(self) -> Iterator[Callable[[], Awaitable[object]]]:
-        """A place at the end of the queue until the block ends; await what it gives for the turn."""
+        """Holds a place in the queue until the block ends. Await the yielded function for the turn."""
         turn = asyncio.Event()
         self._places.append(turn)
         self._places[0].set()

@@ -1,4 +1,4 @@
-"""How a frame of any size sits in the 320×240 canvas, and the way back."""
+"""Converts between coordinates of the 320×240 canvas and of the frame that was sent."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from inference.types import FRAME_HEIGHT, FRAME_WIDTH, Floats
 
 @dataclass(frozen=True, slots=True)
 class Letterbox:
-    """The rectangle of the canvas, in its pixels, that the whole frame fills; the rest is padding."""
+    """The rectangle that the frame fills in the canvas, in canvas pixels. The rest is padding."""
 
     left: int
     top: int
@@ -20,7 +20,10 @@ class Letterbox:
 
     @classmethod
     def fit(cls, source_width: int, source_height: int) -> Letterbox:
-        """Centred, as large as fits, aspect kept to the pixel. Even, as swscale's chroma likes it."""
+        """Fits a frame into the canvas: centred, as large as possible, aspect kept to the pixel.
+
+        Width and height are even, as swscale's chroma planes need.
+        """
         scale = min(FRAME_WIDTH / source_width, FRAME_HEIGHT / source_height)
         width = min(FRAME_WIDTH, max(2, 2 * round(source_width * scale / 2)))
         height = min(FRAME_HEIGHT, max(2, 2 * round(source_height * scale / 2)))

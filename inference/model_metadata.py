@@ -1,9 +1,8 @@
-"""A model's `ModelInfo` as text, which travels with the model: in an ONNX file's metadata under `KEY`, and
-in the parameters of its Triton configuration.
+"""Serialises a `ModelInfo` as text that is stored with the model.
 
-A model that carries it takes ``frames``, uint8 [n, height, width, 3] RGB as
-`inference.engines.contract.Engine.infer` has them, and gives outputs named as `inference.stages.Network`
-says: all pre-processing is part of its graph.
+It is stored under `KEY` in the metadata of an ONNX file, and in the parameters of a Triton configuration. The
+graph of such a model contains all pre-processing. Its input is ``frames``, uint8 [n, height, width, 3] RGB,
+as in `inference.engines.contract.Engine.infer`. Its outputs have the names in `inference.stages.Network`.
 """
 
 from __future__ import annotations
@@ -14,23 +13,23 @@ from dataclasses import asdict
 from typing import Any
 
 from inference.engines.contract import HeadLayout, ModelInfo, Placement, Task
-from inference.stages import frame_network
+from inference.stages import CROP_SIDES, frame_network
 
 KEY = "mediaserver"
 INPUT = "frames"
 
 
 class BadDescription(ValueError):
-    """A description that cannot be used; the message says why."""
+    """The description cannot be used; the message gives the reason."""
 
 
 def to_text(info: ModelInfo) -> str:
-    """JSON with the fields of `ModelInfo`."""
+    """Returns the fields of ``info`` as JSON."""
     return json.dumps(asdict(info))
 
 
 def from_text(text: str) -> ModelInfo:
-    """What `to_text` gave. Raises `BadDescription`."""
+    """Parses text made by `to_text`. Raises `BadDescription`."""
     try:
         fields: dict[str, Any] = json.loads(text)
         task = Task(fields["task"])
@@ -39,12 +38,18 @@ def from_text(text: str) -> ModelInfo:
             raise ValueError(f"a model for the task {task} has a layout and a placement")
         if (layout == HeadLayout.CTC_BEST) and task is not Task.OCR_REC:
             raise ValueError(f"a model for the task {task} has no {layout} head")
+        crop_side = int(fields["crop_side"]) if task is Task.POSE_CROP else None
+        if crop_side is not None and crop_side not in CROP_SIDES:
+            raise ValueError(f"crops of {crop_side} pixels are not taken")
         return ModelInfo(
             task,
             str(fields["name"]),
             tuple(map(str, fields["labels"])),
             None if layout is None else HeadLayout(layout),
             None if placement is None else _placement(placement),
+            str(fields.get("licence", "")),
+            fields.get("synthetic", False) is True,
+            crop_side,
         )
     except KeyError as exc:
         raise BadDescription(f"its description lacks {exc}") from exc

@@ -1,4 +1,4 @@
-"""From uint8 frames to the tensor that a network wants."""
+"""Converts uint8 images to the input tensor of a network."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ from inference.engines.contract import Placement
 from inference.types import FRAME_HEIGHT, FRAME_WIDTH, Floats
 
 PADDING = 114
-"""Value of the pixels around the frame, as YOLO models are trained."""
+"""Value of the padding pixels around the frame, as in the training of YOLO models."""
 
 
 @dataclass(frozen=True, slots=True)
 class InputSpec:
-    """What a network wants to be fed: NCHW float32, ``value = (pixel − mean) · scale`` for each channel in
-    the order that ``bgr`` says. Without a ``placement`` images go in as large as they come."""
+    """The input of a network: NCHW float32, ``value = (pixel − mean) · scale`` for each channel.
+
+    Channels are in the order BGR if ``bgr``, else RGB. Without a ``placement`` images keep their size.
+    """
 
     placement: Placement | None
     bgr: bool
@@ -31,7 +33,7 @@ UNIT = ((0.0, 0.0, 0.0), (1 / 255, 1 / 255, 1 / 255))
 
 
 def place(width: int, height: int, *, centred: bool) -> Placement:
-    """How the 320×240 frame goes into a network of that size: as large as fits, centred or top left."""
+    """Places the 320×240 canvas in a network input of that size: as large as fits, centred or top left."""
     scale = min(width / FRAME_WIDTH, height / FRAME_HEIGHT)
     left = (width - FRAME_WIDTH * scale) / 2 if centred else 0.0
     top = (height - FRAME_HEIGHT * scale) / 2 if centred else 0.0
@@ -39,7 +41,7 @@ def place(width: int, height: int, *, centred: bool) -> Placement:
 
 
 def to_tensor(images: NDArray[np.uint8], spec: InputSpec) -> Floats:
-    """uint8 [n, height, width, 3] RGB → float32 [n, 3, network height, network width]."""
+    """Converts uint8 [n, height, width, 3] RGB to float32 [n, 3, network height, network width]."""
     if spec.placement is not None:
         images = _placed(images, spec.placement)
     planes = images.transpose(0, 3, 1, 2)

@@ -1,4 +1,4 @@
-"""Results are made small by rounding: well under a pixel, and under what a score means."""
+"""Rounds results so that they are short in JSON, to well under a pixel."""
 
 from __future__ import annotations
 
@@ -13,5 +13,5 @@ SCORE_DIGITS = 3
 
 
 def rounded(values: Floats, digits: int) -> NDArray[np.float64]:
-    """In float64, so that each number is as short in JSON as it looks: a rounded float32 is not."""
+    """Rounds in float64: a rounded float32 would have many digits in JSON."""
     return np.asarray(np.round(values.astype(np.float64), digits), np.float64)

@@ -1,4 +1,4 @@
-"""Who may put a frame into inference next."""
+"""Decides which session may put a frame into inference next."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from inference.account import Account
 
 
 class Turn:
-    """The right to have one frame in inference, until `end`."""
+    """The right to have one frame in inference until `end` is called."""
 
     def __init__(self, on_end: Callable[[], None]) -> None:
         self._on_end: Callable[[], None] | None = on_end
@@ -29,13 +29,13 @@ class _Waiting:
 
 
 class Scheduler:
-    """Bounds the frames that are in inference at once, fairly over sessions.
+    """Bounds the number of frames in inference at once, fairly over sessions.
 
-    A session asks for a turn *before* it takes its newest frame, so waiting happens while the frame can
-    still be replaced by a newer one. Each session asks for one turn at a time. The next turn goes to who has
-    used least of the processors lately, and among equals to who has waited longest.
+    A session first waits for its turn, then takes its newest frame. While it waits, newer frames replace
+    older ones. Each session requests one turn at a time. The next turn goes to the session with the least
+    recent processor time. Among equals it goes to the session that has waited longest.
 
-    ``bound`` is asked anew for each turn: what an engine takes at once may change while it runs.
+    ``bound`` is called before each turn, as an engine's limit may change while it runs.
     """
 
     def __init__(self, bound: Callable[[], int]) -> None:
@@ -44,7 +44,7 @@ class Scheduler:
         self.in_flight = 0
 
     async def turn(self, account: Account) -> Turn:
-        """Waits for a turn. Who gets one must end it, whatever happens."""
+        """Waits for a turn. The caller must end the turn, also after an error."""
         waiting = _Waiting(account, asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)
         self._give()

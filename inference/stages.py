@@ -1,8 +1,8 @@
-"""What the server can find: one entry a stage, from which all else that depends on it is derived.
+"""The stages of the pipeline: one entry each, from which the rest of the code is derived.
 
-Another stage is another entry here, another value of `Stage` (and of `Task`, where a model runs it), and a
-file in `inference.heads` that reads it. `PipelineOptions`, the server's settings and ``PipelineConfig`` on
-the wire each have a field of its name.
+A new stage needs an entry here and a value of `Stage`. It needs a field of its name in `PipelineOptions`, the
+server's settings and ``PipelineConfig`` on the wire. If a model runs it, it also needs a value of `Task` and
+a decoder in `inference.heads`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from inference.types import FRAME_HEIGHT, FRAME_WIDTH
 
 
 class Stage(StrEnum):
-    """What a client can switch on and off; also its name on the wire and in the settings."""
+    """A stage that a client can switch on and off. The values are names on the wire and in the settings."""
 
     DETECT = "detect"
     POSE = "pose"
@@ -32,30 +32,31 @@ class Stage(StrEnum):
 class Network:
     """A model that a stage runs.
 
-    ``height`` and ``width`` are those of its pictures, ``None`` where it takes any; ``trial`` is the height
-    and width of the picture that it is tried with. ``outputs`` are the names of its outputs; a network made
-    by others gives them as its first ones, under any name.
+    ``height`` and ``width`` in pixels are those of its pictures, ``None`` for any size or a size of each
+    model. ``trial`` is the height and width of the picture for a trial run. ``None`` stands for the size of
+    the model itself, see `trial_size`. ``outputs`` names the outputs in order; in model files of others the
+    first outputs are taken, under any name.
     """
 
     task: Task
     height: int | None = None
     width: int | None = None
-    trial: tuple[int, int]
+    trial: tuple[int, int] | None = None
     outputs: tuple[str, ...] = ("head",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FrameNetwork(Network):
-    """A model that looks at the whole 320×240 frame and finds things, each with a box, as YOLO does.
+    """A model that takes the whole 320×240 canvas and finds objects with boxes, as YOLO does.
 
-    ``identify`` and ``decode`` are those of its file in `inference.heads`. ``results`` is its field of
-    `PipelineResult`. ``label`` is what all that it finds is called; ``None`` where the model has labels.
-    ``files`` is a pattern for its files' names, ``preferred`` are the names that are looked for first.
+    ``identify`` and ``decode`` are functions of its module in `inference.heads`. ``results`` is its field of
+    `PipelineResult`. ``label`` is the label of all its objects, ``None`` if the model has labels of its own.
+    ``files`` is a pattern of file names. ``preferred`` lists names that are chosen first.
     """
 
     height: int | None = FRAME_HEIGHT
     width: int | None = FRAME_WIDTH
-    trial: tuple[int, int] = (FRAME_HEIGHT, FRAME_WIDTH)
+    trial: tuple[int, int] | None = (FRAME_HEIGHT, FRAME_WIDTH)
     identify: Callable[[Sequence[Shape], Mapping[str, str]], tuple[HeadLayout, int | None]]
     decode: Callable[[Head, ModelInfo, float], Found]
     results: str
@@ -64,17 +65,41 @@ class FrameNetwork(Network):
     preferred: tuple[str, ...]
 
     def labels(self, found: Found, info: ModelInfo) -> list[str]:
-        """What each of the things found is called. Raises `IndexError` for a class without a label."""
+        """Returns the label of each object. Raises `IndexError` for a class without a label."""
         return [self.label or info.labels[index] for index in found.classes]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CropNetwork(Network):
+    """A model that takes square crops of the canvas, each around a detected person.
+
+    The side of the crops is `ModelInfo.crop_side`. ``files`` and ``preferred`` are as in `FrameNetwork`.
+    """
+
+    files: str
+    preferred: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StageEntry:
-    """The models that a stage needs; ``method`` is what runs it where it needs none."""
+    """The models that a stage needs, or the ``method`` of a stage without models.
+
+    ``top_down`` replaces ``networks`` if that model and a detector are loaded.
+    """
 
     networks: tuple[Network, ...] = ()
     method: str = ""
+    top_down: CropNetwork | None = None
 
+
+CROP_SIDES = range(64, 513)
+"""Accepted sides of crops, in pixels. The bound limits the cost of a crowd."""
+
+TOP_DOWN = CropNetwork(
+    task=Task.POSE_CROP,
+    files="*topdown*.onnx",
+    preferred=("movenet_thunder_topdown", "movenet_lightning_topdown"),
+)
 
 STAGES: Mapping[Stage, StageEntry] = {
     Stage.DETECT: StageEntry(
@@ -88,6 +113,7 @@ STAGES: Mapping[Stage, StageEntry] = {
                 preferred=(
                     *("yolo11s", "yolox_s", "yolo_coco_n", "yolo11n", "yolov8n"),
                     *("yolox_nano_dyn", "yolox_tiny", "yolox_nano"),
+                    *("nanodet_g", "nanodet_g_512x384", "nanodet_g_320x256"),
                 ),
             ),
         )
@@ -101,9 +127,10 @@ STAGES: Mapping[Stage, StageEntry] = {
                 results="poses",
                 label=poses.PERSON,
                 files="*pose*.onnx",
-                preferred=("yolo11n_pose", "yolo11n-pose", "yolov8n-pose"),
+                preferred=("yolo11n_pose", "yolo11n-pose", "yolov8n-pose", "movenet_multipose"),
             ),
-        )
+        ),
+        top_down=TOP_DOWN,
     ),
     Stage.SEGMENT: StageEntry(
         networks=(
@@ -128,7 +155,10 @@ STAGES: Mapping[Stage, StageEntry] = {
 }
 
 NETWORKS: Mapping[Task, Network] = {
-    network.task: network for entry in STAGES.values() for network in entry.networks
+    network.task: network
+    for entry in STAGES.values()
+    for network in (*entry.networks, entry.top_down)
+    if network is not None
 }
 
 FRAME_NETWORKS: Mapping[Stage, FrameNetwork] = {
@@ -137,10 +167,32 @@ FRAME_NETWORKS: Mapping[Stage, FrameNetwork] = {
     for network in entry.networks
     if isinstance(network, FrameNetwork)
 }
-"""In the order in which the tracker takes what they find: what comes first lends its ids to the others."""
+"""Networks in the order of tracking. Objects of a later stage take the ids of an earlier stage."""
 
 
 def frame_network(task: Task) -> FrameNetwork | None:
-    """The model as one that looks at the whole frame; ``None`` for those of OCR."""
+    """Returns the network of ``task`` if it takes the whole canvas, else ``None``."""
     network = NETWORKS[task]
     return network if isinstance(network, FrameNetwork) else None
+
+
+def trial_size(info: ModelInfo) -> tuple[int, int]:
+    """Height and width in pixels of the picture for a model's trial run."""
+    trial = NETWORKS[info.task].trial
+    if trial is None:
+        assert info.crop_side is not None, "what is no model of crops has a trial"
+        return info.crop_side, info.crop_side
+    return trial
+
+
+def is_ocr(task: Task) -> bool:
+    """Whether ``task`` belongs to OCR."""
+    return NETWORKS[task] in STAGES[Stage.OCR].networks
+
+
+def networks_of(stage: Stage, models: Mapping[Task, object]) -> tuple[Network, ...] | None:
+    """Returns the networks that would run ``stage``, or ``None`` if ``models`` lacks one of them."""
+    entry = STAGES[stage]
+    if entry.top_down is not None and {entry.top_down.task, Task.DETECT} <= models.keys():
+        return (entry.top_down,)
+    return entry.networks if all(network.task in models for network in entry.networks) else None

@@ -1,10 +1,9 @@
-"""What the pipeline produces for one frame.
+"""The results of the pipeline for one frame.
 
-All coordinates are normalised to the frame that was sent: x to the right in 0..1 of its width, y down
-in 0..1 of its height, origin at the top left. Boxes are ``(x, y, width, height)``; values may leave
-0..1 by the part of an object that is outside the picture only where a keypoint is extrapolated.
-Coordinates are rounded to a ten-thousandth of the frame, scores to 3 digits (those of keypoints to 2).
-Fields are named as on the wire.
+Coordinates are normalised to the frame that was sent, with the origin at the top left. x goes to the right in
+0..1 of the width, y down in 0..1 of the height. Boxes are ``(x, y, width, height)``. Only keypoints may lie
+outside 0..1, if the model extrapolates them beyond the picture. Coordinates are rounded to a ten-thousandth
+of the frame, scores to 3 digits, scores of keypoints to 2. Fields are named as on the wire.
 """
 
 from __future__ import annotations
@@ -22,19 +21,21 @@ Floats: TypeAlias = NDArray[np.float32]
 
 Box: TypeAlias = tuple[float, float, float, float]
 Point: TypeAlias = tuple[float, float]
+Quad: TypeAlias = tuple[Point, Point, Point, Point]
 
 FRAME_WIDTH = 320
 FRAME_HEIGHT = 240
-"""Every model is fed from one RGB frame of this size; aspect is kept by letterboxing."""
+"""Size in pixels of the canvas for all models but those of OCR. Letterboxing keeps the frame's aspect."""
 
 
 @dataclass(frozen=True, slots=True)
 class FrameIdentity:
-    """Names a frame, so that a client can place a result on the very picture that it belongs to.
+    """Identifies a frame, so that a client can draw a result on the picture that it belongs to.
 
-    ``rtp_timestamp`` is 90 kHz, 32 bits, as on the wire; ``None`` for a frame sent as JPEG. ``pts_ms`` counts
-    from the session's first frame and never goes back. ``capture_time_ms`` is Unix time in the
-    sender's clock, ``None`` while unknown. ``width`` and ``height`` are those of the frame that was sent.
+    ``rtp_timestamp`` is 90 kHz, 32 bits, as on the wire; ``None`` for a frame sent as JPEG. ``pts_ms`` is
+    media time in ms since the session's first frame, and never goes back. ``capture_time_ms`` is Unix time in
+    ms, or ``None`` if unknown. It is on the sender's clock, or on this machine's if it is estimated.
+    ``width`` and ``height`` are those of the sent frame, in pixels.
     """
 
     rtp_timestamp: int | None
@@ -42,14 +43,15 @@ class FrameIdentity:
     capture_time_ms: float | None
     width: int
     height: int
+    capture_time_estimated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Detection:
     """One object found by the detector.
 
-    ``id`` is stable while the object is seen and for up to 1 s of missed frames. ``velocity`` is
-    (frame widths, frame heights) per second, ``None`` unless optical flow is on.
+    ``id`` is stable while the object is seen, and for up to 1 s of missed frames. ``velocity`` is in frame
+    widths and heights a second, x to the right and y down. It is ``None`` when an object is found first.
     """
 
     id: int
@@ -71,8 +73,11 @@ class Pose:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """One object with its outline: a closed polygon of 64 points at most, without the last one again; empty
-    where the model shows no outline. ``id`` as in `Detection`."""
+    """One object with its outline. ``id`` is as in `Detection`.
+
+    ``polygon`` is closed and has 64 points at most; the first point is not repeated at the end. It is empty
+    if the model gives no outline.
+    """
 
     id: int
     label: str
@@ -83,16 +88,25 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """One line of text; ``quad`` is its four corners clockwise from the text's own top left."""
+    """One line of text. ``quad`` is its four corners, clockwise from the text's own top left.
+
+    ``id`` is stable over OCR runs, while the text is visible and for up to 10 s after. It is 0 before an id
+    is assigned.
+    """
 
     text: str
     score: float
-    quad: tuple[Point, Point, Point, Point]
+    quad: Quad
+    id: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Motion:
-    """Global motion between the last two inferred frames, in frame widths and heights per second."""
+    """Motion of the whole picture between the last two inferred frames.
+
+    Units are frame widths and heights a second, x to the right and y down. If the camera turns to the right,
+    the picture moves to the left.
+    """
 
     dx: float
     dy: float
@@ -101,11 +115,15 @@ class Motion:
 
 @dataclass(frozen=True, slots=True)
 class PipelineResult:
-    """All that one frame gave. ``None`` says that the stage was off, or, for ``texts``, that no OCR ended
-    since the last result; an empty tuple says that it ran and found nothing.
+    """The results of one frame.
 
-    ``timing_ms`` holds milliseconds of each `inference.stages.Stage` that ran, but for OCR. ``failures`` says
-    in words why a stage that was on gave nothing.
+    An empty tuple means that the stage ran and found nothing. ``None`` means that the stage was off, did not
+    run on this frame, or failed. For ``texts`` it means that no OCR run ended since the last result.
+
+    ``timing_ms`` holds milliseconds for each `inference.stages.Stage` that ran, except OCR. ``failures`` maps
+    failed stages to the reason. ``texts_frame`` is the frame in which ``texts`` were read. ``followed_texts``
+    are texts read in an earlier frame, at their places in this frame. They are ``None`` before the first OCR
+    run has ended.
     """
 
     detections: tuple[Detection, ...] | None
@@ -115,3 +133,5 @@ class PipelineResult:
     motion: Motion | None
     timing_ms: dict[str, float]
     failures: dict[str, str]
+    texts_frame: FrameIdentity | None = None
+    followed_texts: tuple[Text, ...] | None = None

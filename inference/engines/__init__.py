@@ -1,1 +1,1 @@
-"""What runs the models: the contract, and an engine in this process and in NVIDIA Triton."""
+"""Engines, which run the models: the contract, an engine in this process, and a client of NVIDIA Triton."""

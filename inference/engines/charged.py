@@ -11,18 +11,18 @@ from inference.account import Account
 from inference.engines.contract import Engine, EngineError, EngineObserver, Head, InFlight, ModelInfo, Task
 
 _GAIN = 0.2
-"""Weight of the last run in what an item usually takes."""
+"""Weight of the last run in the moving average of the time of an item."""
 
 
 class RunCosts:
-    """An `EngineObserver` that learns what a model's run takes for one item, and tells ``observer`` all."""
+    """An `EngineObserver` that averages the time of one item of each model, and forwards to ``observer``."""
 
     def __init__(self, observer: EngineObserver) -> None:
         self._observer = observer
         self._item_s: dict[Task, float] = {}
 
     def item_s(self, task: Task) -> float:
-        """Seconds for one item, with its share of the batch; 0 before the first run."""
+        """Average seconds for one item: its share of a batch. 0 before the first run."""
         return self._item_s.get(task, 0.0)
 
     def batch_done(self, task: Task, size: int, seconds: float) -> None:
@@ -35,15 +35,15 @@ class RunCosts:
         """As `EngineObserver.batch_failed`."""
         self._observer.batch_failed(task, size, error)
 
-    def endpoint_seen(self, endpoint: str, *, ready: bool) -> None:
+    def endpoint_seen(self, endpoint: str, *, ready: bool, shares_memory: bool) -> None:
         """As `EngineObserver.endpoint_seen`."""
-        self._observer.endpoint_seen(endpoint, ready=ready)
+        self._observer.endpoint_seen(endpoint, ready=ready, shares_memory=shares_memory)
 
 
 class ChargedEngine:
-    """The engine that all sessions share, for one of them: each run is charged to ``account``.
+    """The shared engine as one session sees it: each run is charged to ``account``.
 
-    What a run takes is not known of a single item, only of the batch that it was in: the usual is charged.
+    Only the time of a whole batch can be measured. So each item is charged its average time.
     """
 
     def __init__(self, engine: Engine, costs: RunCosts, account: Account) -> None:
@@ -76,4 +76,4 @@ class ChargedEngine:
         return await self._engine.infer(task, images)
 
     async def close(self) -> None:
-        """Does nothing: the engine is not the session's."""
+        """Does nothing: other sessions use the engine."""

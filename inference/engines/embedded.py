@@ -1,14 +1,17 @@
-"""The engine inside this process: ONNX Runtime on the CPU. The only file that knows ONNX Runtime."""
+"""The engine inside this process: ONNX Runtime on the CPU. No other file imports ONNX Runtime."""
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
+import threading
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,43 +33,63 @@ from inference.engines.contract import (
 )
 from inference.heads.candidates import UnknownHead
 from inference.model_metadata import KEY
-from inference.preprocess import InputSpec, to_tensor
-from inference.stages import FRAME_NETWORKS, NETWORKS, frame_network
+from inference.preprocess import to_tensor
+from inference.stages import NETWORKS, frame_network, is_ocr, trial_size
 
 _MAX_BATCH = 8
 _MAX_WAITING = 64
-_IN_FLIGHT = InFlight(frames=4, of_one_session=1)
-_NICENESS = 5
-"""Added for the threads of inference, which yield to the event loop and the decoders; these need the
-processor for moments only. On Linux nice(2) is about the calling thread, and those that it starts."""
+_NICENESS = 2
+"""Nice value of the inference threads, which yield to the event loop and the decoders.
 
-_OCR_NICENESS = 12
-"""OCR takes what detection leaves: on two processors a tenth of detection's rate, where it would take a third
-at the same priority."""
+On Linux, nice(2) affects the calling thread and the threads that it starts.
+"""
+
+_OCR_NICENESS = 9
+"""Nice value of the OCR thread.
+
+On two processors OCR lowers the rate of detection by a tenth; at the same priority, by a third.
+"""
 
 _SIDE_BY_SIDE = 2
-"""Networks that look at the whole frame run side by side, and by default these are two."""
+"""Runs at once, each with half of the threads: two networks of one frame, or one network for two frames."""
+
+_ALWAYS_LOADED = Task.DETECT
 
 
 @dataclass(eq=False, slots=True)
 class _Request:
     images: NDArray[np.uint8]
+    number: int
+    """Order of arrival, over all models."""
     done: asyncio.Future[Head]
 
 
-@dataclass(slots=True)
 class _Model:
-    session: onnxruntime.InferenceSession
-    info: ModelInfo
-    spec: InputSpec | None
-    max_batch: int
-    waiting: deque[_Request] = field(default_factory=deque)
-    run: asyncio.Task[None] | None = None
+    """A model file, described when it was opened. After `let_go` the next run loads it again."""
 
-    def next_batch(self) -> list[_Request]:
-        """Takes the oldest request and those of the same shape behind it, as many as fit in one run."""
+    def __init__(self, task: Task, path: Path, threads: int) -> None:
+        """Loads the model and makes a trial run. Raises `CatalogueError`."""
+        self._task, self._path, self._threads = task, path, threads
+        self._loading = threading.Lock()
+        self._session: Any = _session(task, path, threads)
+        self._version = _version(path)
+        facts = _facts(path, self._session)
+        self.info, self._spec = describe(task, path, facts)
+        self.max_batch = 1 if facts.input_shape[0] == 1 else _MAX_BATCH
+        self.waiting: deque[_Request] = deque()
+        self._try()
+
+    def let_go(self) -> None:
+        """Frees the network. The next run loads it again."""
+        self._session = None
+
+    def next_batch(self, runs: int) -> list[_Request]:
+        """Takes the oldest request, and requests of the same shape behind it, for one run.
+
+        The waiting images are divided among the ``runs`` that can begin now.
+        """
         batch: list[_Request] = []
-        room = self.max_batch
+        room = min(self.max_batch, -(-sum(len(request.images) for request in self.waiting) // runs))
         while self.waiting:
             images = self.waiting[0].images
             if batch and (len(images) > room or images.shape[1:] != batch[0].images.shape[1:]):
@@ -76,13 +99,16 @@ class _Model:
         return batch
 
     def infer(self, requests: Sequence[NDArray[np.uint8]]) -> Head:
-        """One run, or one an image where the network's batch is fixed to 1; blocking."""
+        """Runs the network once, or once per image if its batch is fixed to 1. Blocks."""
+        session = self._loaded()
         images = np.concatenate(requests)
-        tensor = images if self.spec is None else to_tensor(images, self.spec)
-        name = self.session.get_inputs()[0].name
+        tensor = images if self._spec is None else to_tensor(images, self._spec)
+        name = session.get_inputs()[0].name
+        # Networks may have more outputs than the head.
+        outputs = [output.name for output in session.get_outputs()[: len(NETWORKS[self._task].outputs)]]
         parts = [tensor] if self.max_batch > 1 else list(tensor[:, np.newaxis])
-        runs = [self.session.run(self._outputs(), {name: part}) for part in parts]
-        head = tuple(np.asarray(np.concatenate(outputs), np.float32) for outputs in zip(*runs, strict=True))
+        runs = [session.run(outputs, {name: part}) for part in parts]
+        head = tuple(np.asarray(np.concatenate(parts), np.float32) for parts in zip(*runs, strict=True))
         for output in head:
             if len(output) != len(tensor):
                 raise ValueError(
@@ -90,47 +116,81 @@ class _Model:
                 )
         return head
 
-    def _outputs(self) -> list[str]:
-        """Networks may have more than their head."""
-        wanted = len(NETWORKS[self.info.task].outputs)
-        return [output.name for output in self.session.get_outputs()[:wanted]]
+    def _loaded(self) -> Any:
+        with self._loading:
+            if self._session is None:
+                if _version(self._path) != self._version:
+                    raise ValueError("its file has changed since the server was started")
+                self._session = _session(self._task, self._path, self._threads)
+            return self._session
+
+    def _try(self) -> None:
+        """Runs on one grey picture, or two if the model takes batches.
+
+        This warms the model up. It also reveals a head or a batch size that differs from the declared shapes.
+        """
+        try:
+            trial = np.full((min(self.max_batch, 2), *trial_size(self.info), 3), 114, np.uint8)
+            head = self.infer([trial])
+            if (network := frame_network(self._task)) is not None:
+                network.decode(tuple(output[0] for output in head), self.info, 1.0)
+        except UnknownHead as exc:
+            raise CatalogueError(f"{self._path}: {exc}") from exc
+        except Exception as exc:
+            raise CatalogueError(f"{self._path}: a trial run failed: {str(exc)[:200]}") from exc
+
+
+class _Crew:
+    """A group of threads and its models. Each thread makes one run at a time."""
+
+    def __init__(self, count: int, name: str, niceness: int) -> None:
+        self.count = count
+        self.executor = ThreadPoolExecutor(count, name, os.nice, (niceness,))
+        self.models: dict[Task, _Model] = {}
+        self.runs: set[asyncio.Task[None]] = set()
+
+    def next_batch(self) -> tuple[Task, list[_Request]] | None:
+        """Takes the oldest waiting request and those that share its run, if a thread is free."""
+        free = self.count - len(self.runs)
+        waiting = [(model.waiting[0].number, task) for task, model in self.models.items() if model.waiting]
+        if not free or not waiting:
+            return None
+        _, task = min(waiting)
+        return task, self.models[task].next_batch(free)
 
 
 class EmbeddedEngine:
     """Implements `inference.engines.contract.Engine`.
 
-    One run at a time for each model: requests that come meanwhile, of whatever session, make the next
-    batch. Networks that look at the whole frame run side by side, each with half of the threads. OCR has one
-    thread of its own, so that it never makes these wait.
+    Usually two runs at a time share the threads, whichever models they belong to. Waiting requests of all
+    sessions are batched into the next runs. OCR has a thread of its own, and so does not delay the networks
+    of the whole frame.
+
+    The detector stays loaded; the other models are loaded by their first request.
     """
 
     def __init__(self, threads: int = 0, observer: EngineObserver | None = None) -> None:
         threads = threads or len(os.sched_getaffinity(0))
         self._threads_a_run = max(1, threads // _SIDE_BY_SIDE)
         self._observer = observer
-        self._models: dict[Task, _Model] = {}
         self._infos: dict[Task, ModelInfo] = {}
         self._closed = False
-        self._frames = ThreadPoolExecutor(len(FRAME_NETWORKS), "inference", os.nice, (_NICENESS,))
-        self._ocr = ThreadPoolExecutor(1, "ocr-inference", os.nice, (_OCR_NICENESS,))
+        self._numbers = itertools.count()
+        self._frames = _Crew(threads // self._threads_a_run, "inference", _NICENESS)
+        self._ocr = _Crew(1, "ocr-inference", _OCR_NICENESS)
 
     @classmethod
     async def open(
         cls, files: Mapping[Task, Path], *, threads: int = 0, observer: EngineObserver | None = None
     ) -> EmbeddedEngine:
-        """Loads models off the event loop; ``threads`` 0 means one a processor.
+        """Loads the models and makes a trial run of each, off the event loop.
 
-        Raises `inference.catalogue.CatalogueError`.
+        ``threads`` 0 stands for one per processor. Raises `inference.catalogue.CatalogueError`.
         """
         engine = cls(threads, observer)
-        loop = asyncio.get_running_loop()
         try:
             for task, path in files.items():
-                # On the thread pool, so that ONNX Runtime's own threads inherit its low priority.
-                model = await loop.run_in_executor(
-                    engine._executor(task), _load, task, path, engine._threads_a_run
-                )
-                engine._models[task], engine._infos[task] = model, model.info
+                await engine._add(task, path)
         except BaseException:
             await engine.close()
             raise
@@ -138,32 +198,36 @@ class EmbeddedEngine:
 
     @property
     def models(self) -> Mapping[Task, ModelInfo]:
-        """Models that were loaded. Stays readable after `close`: who decodes a last head still needs it."""
+        """Models that can be run. It stays readable after `close`, for decoding the last heads."""
         return self._infos
 
     @property
     def in_flight(self) -> InFlight:
-        """As `Engine.in_flight` of the contract. For a processor a batch is no cheaper than its frames."""
-        return _IN_FLIGHT
+        """As `Engine.in_flight` of the contract: one more than the runs at once, as one is being prepared.
+
+        On a processor larger batches save no time.
+        """
+        return InFlight(frames=self._frames.count + 1, of_one_session=1)
 
     @property
     def trouble(self) -> None:
-        """Models in this process are always there."""
+        """``None``: models in this process are always available."""
 
     async def ready(self) -> None:
-        """They have been loaded and tried by `open`."""
+        """Returns at once: `open` has loaded the models."""
 
     async def infer(self, task: Task, images: NDArray[np.uint8]) -> Head:
         """As `Engine.infer` of the contract."""
-        model = self._models.get(task)
+        crew = self._crew(task)
+        model = crew.models.get(task)
         if model is None or self._closed:
             raise ModelNotLoaded(f"no model for {task}")
         if len(model.waiting) >= _MAX_WAITING:
             raise EngineOverloaded(f"{len(model.waiting)} requests are waiting for {task}")
-        request = _Request(images, asyncio.get_running_loop().create_future())
+        loop = asyncio.get_running_loop()
+        request = _Request(images, next(self._numbers), loop.create_future())
         model.waiting.append(request)
-        if model.run is None:
-            model.run = asyncio.create_task(self._run(task, model), name=f"{task}-batches")
+        loop.call_soon(self._begin_runs, crew)  # so that requests of the same loop step share a run
         try:
             return await request.done
         except asyncio.CancelledError:
@@ -171,34 +235,55 @@ class EmbeddedEngine:
                 model.waiting.remove(request)
             raise
 
+    def unload(self, task: Task) -> None:
+        """Removes a model that has no requests yet."""
+        del self._crew(task).models[task], self._infos[task]
+
     async def close(self) -> None:
         """As `Engine.close` of the contract. Requests that wait for a run get `ModelNotLoaded`."""
         self._closed = True
-        for model in self._models.values():
+        crews = (self._frames, self._ocr)
+        for model in (model for crew in crews for model in crew.models.values()):
             for request in model.waiting:
                 _fail(request, ModelNotLoaded("the engine was closed"))
             model.waiting.clear()
-        runs = [model.run for model in self._models.values() if model.run is not None]
+        runs = [run for crew in crews for run in crew.runs]
         if runs:
             await asyncio.wait(runs)
-        for executor in (self._frames, self._ocr):
-            await asyncio.to_thread(executor.shutdown)
-        self._models.clear()
+        for crew in crews:
+            try:
+                await asyncio.to_thread(crew.executor.shutdown)
+            except RuntimeError:  # no memory for the waiting thread; the executor's threads end by themselves
+                crew.executor.shutdown(wait=False)
+            crew.models.clear()
 
-    async def _run(self, task: Task, model: _Model) -> None:
-        """Runs batches until nothing waits."""
-        try:
-            while batch := model.next_batch():
-                await self._run_batch(task, model, batch)
-        finally:
-            model.run = None
+    async def _add(self, task: Task, path: Path) -> None:
+        crew = self._crew(task)
+        threads = self._threads_a_run if crew is self._frames else 1
+        # In the crew's threads, so that ONNX Runtime's threads inherit their low priority.
+        model = await asyncio.get_running_loop().run_in_executor(crew.executor, _Model, task, path, threads)
+        if task is not _ALWAYS_LOADED:
+            model.let_go()
+        crew.models[task], self._infos[task] = model, model.info
 
-    async def _run_batch(self, task: Task, model: _Model, batch: list[_Request]) -> None:
-        sizes = [len(request.images) for request in batch]
+    def _begin_runs(self, crew: _Crew) -> None:
+        """Begins runs while there are free threads and waiting requests."""
+        while (following := crew.next_batch()) is not None:
+            task, batch = following
+            run = asyncio.create_task(self._run_batch(crew, task, batch), name=f"{task}-run")
+            crew.runs.add(run)
+            run.add_done_callback(partial(self._end_run, crew))
+
+    def _end_run(self, crew: _Crew, run: asyncio.Task[None]) -> None:
+        crew.runs.discard(run)
+        self._begin_runs(crew)
+
+    async def _run_batch(self, crew: _Crew, task: Task, batch: list[_Request]) -> None:
+        model, sizes = crew.models[task], [len(request.images) for request in batch]
         began = time.perf_counter()
         try:
             head = await asyncio.get_running_loop().run_in_executor(
-                self._executor(task), model.infer, [request.images for request in batch]
+                crew.executor, model.infer, [request.images for request in batch]
             )
         except Exception as exc:  # noqa: BLE001 - ONNX Runtime's errors share no base class
             error = ModelFailed(f"{model.info.name}: {str(exc)[:200]}")
@@ -214,46 +299,32 @@ class EmbeddedEngine:
             if not request.done.done():
                 request.done.set_result(part)
 
-    def _executor(self, task: Task) -> ThreadPoolExecutor:
-        return self._ocr if frame_network(task) is None else self._frames
+    def _crew(self, task: Task) -> _Crew:
+        return self._ocr if is_ocr(task) else self._frames
 
 
-def _load(task: Task, path: Path, threads: int) -> _Model:
+def _session(task: Task, path: Path, threads: int) -> Any:
+    """Raises `CatalogueError`."""
     options = onnxruntime.SessionOptions()
-    is_ocr = frame_network(task) is None
-    options.intra_op_num_threads = 1 if is_ocr else threads
+    options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    # Threads that spin between runs would take the processor from everything else.
+    # Threads that spin between runs would take processor time from all other threads.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # A memory pattern is kept, and allocated in one piece, for each size of batch or picture.
+    # ONNX Runtime would keep a memory pattern, allocated in one piece, for each size of batch or picture.
     options.enable_mem_pattern = False
-    # OCR's pictures come in many sizes; an arena would keep the most that each ever needed.
-    options.enable_cpu_mem_arena = not is_ocr
+    # OCR's pictures come in many sizes; an arena would keep the peak memory of each.
+    options.enable_cpu_mem_arena = not is_ocr(task)
     try:
-        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as exc:
         raise CatalogueError(f"{path}: ONNX Runtime cannot load it: {str(exc)[:200]}") from exc
-    facts = _facts(path, session)
-    info, spec = describe(task, path, facts)
-    model = _Model(session, info, spec, max_batch=1 if facts.input_shape[0] == 1 else _MAX_BATCH)
-    _try(path, model)
-    return model
 
 
-def _try(path: Path, model: _Model) -> None:
-    """Runs on grey pictures, two where it takes batches: warms the model up, and shows a head or a batch
-    that is not what its shapes promised."""
-    task = model.info.task
-    try:
-        trial = np.full((min(model.max_batch, 2), *NETWORKS[task].trial, 3), 114, np.uint8)
-        head = model.infer([trial])
-        if (network := frame_network(task)) is not None:
-            network.decode(tuple(output[0] for output in head), model.info, 1.0)
-    except UnknownHead as exc:
-        raise CatalogueError(f"{path}: {exc}") from exc
-    except Exception as exc:
-        raise CatalogueError(f"{path}: a trial run failed: {str(exc)[:200]}") from exc
+def _version(path: Path) -> tuple[int, int]:
+    """Modification time in ns and size in bytes, which change with the file. Raises `OSError`."""
+    status = path.stat()
+    return status.st_mtime_ns, status.st_size
 
 
 def _facts(path: Path, session: Any) -> NetworkFacts:

@@ -1,1 +1,1 @@
-"""How the raw heads of networks are read: a file for each kind of thing that they find."""
+"""Decoders of raw heads, one module for each kind of object."""

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.engines.contract import Head, HeadLayout, ModelInfo, Placement
-from inference.flow import FlowField
 from inference.heads.candidates import (
     Shape,
     UnknownHead,
@@ -18,6 +17,7 @@ from inference.heads.candidates import (
     best_rows,
     from_centres,
     from_corners,
+    likely_rows,
     placement_of,
     sides,
     sound,
@@ -30,26 +30,23 @@ from inference.types import Detection, Floats
 
 _YOLOX_STRIDES = (8, 16, 32)
 _MAX_END_TO_END_ROWS = 300
-"""What exporters stop at. A one-class YOLOX head has as many columns, but more rows at any useful size."""
+"""Rows of an end-to-end head at most. A one-class YOLOX head has 6 columns, too, but more rows."""
 
 
 @dataclass(frozen=True, slots=True)
 class FoundObjects(Found):
-    """Objects, as `Found` says."""
+    """Objects, with the fields of `Found`."""
 
-    def results(
-        self, things: Sequence[Thing], letterbox: Letterbox, flow: FlowField | None
-    ) -> tuple[Detection, ...]:
-        """As `Found.results`; the velocity of each is the flow in its box."""
-        return tuple(
-            Detection(*thing, velocity=None if flow is None else flow.velocity_in(thing.box))
-            for thing in things
-        )
+    def results(self, things: Sequence[Thing], letterbox: Letterbox) -> tuple[Detection, ...]:
+        """As `Found.results`."""
+        return tuple(Detection(*thing) for thing in things)
 
 
 def identify(shapes: Sequence[Shape], metadata: Mapping[str, str]) -> tuple[HeadLayout, int | None]:
-    """The layout and the number of classes, where that is known, by the outputs' shapes and the exporter's
-    metadata. Raises `UnknownHead`."""
+    """Returns the layout and the number of classes, ``None`` if unknown. Raises `UnknownHead`.
+
+    The shapes of the outputs and the exporter's metadata decide.
+    """
     rows, columns = sides(shapes[0])
     ultralytics = "task" in metadata
     if columns == 6 and (ultralytics or (rows is not None and rows <= _MAX_END_TO_END_ROWS)):
@@ -59,7 +56,7 @@ def identify(shapes: Sequence[Shape], metadata: Mapping[str, str]) -> tuple[Head
     if rows is not None and rows > 4 and (ultralytics or columns is None or columns > rows):
         return HeadLayout.ULTRALYTICS_DETECT, rows - 4
     raise UnknownHead(
-        f"output {list(shapes[0])} is no head of a detector that is known: YOLOX [batch, N, 5 + classes], "
+        f"output {list(shapes[0])} is no known head of a detector: YOLOX [batch, N, 5 + classes], "
         f"Ultralytics [batch, 4 + classes, N] or end-to-end [batch, N, 6]"
     )
 
@@ -67,17 +64,20 @@ def identify(shapes: Sequence[Shape], metadata: Mapping[str, str]) -> tuple[Head
 def decode(head: Head, info: ModelInfo, threshold: float) -> FoundObjects:
     """Decodes one item of a detector's output (no batch axis); scores below ``threshold`` are left out.
 
-    Raises `UnknownHead` when a YOLOX head does not have the anchors of its network's size.
+    Raises `UnknownHead` if the rows of a YOLOX head do not match the size of the network.
     """
     placement, (output, *_) = placement_of(info), head
     if info.layout is HeadLayout.END_TO_END:
         rows = best_rows(output, threshold)
-        # The head's shape does not say how many classes it has, and padding may be of class -1.
+        # The shape does not give the number of classes, and padding may have class -1.
         rows = rows[(rows[:, 5] >= 0) & (rows[:, 5] < len(info.labels))]
         boxes, scores, classes = from_corners(rows[:, :4]), rows[:, 4], rows[:, 5].astype(np.intp)
         kept = sound(boxes)
     else:
-        if info.layout is HeadLayout.YOLOX:
+        if info.layout is HeadLayout.CANDIDATES:
+            rows = likely_rows(output, threshold)
+            rows, scores, classes = rows[:, :4], rows[:, 4], rows[:, 5].astype(np.intp)
+        elif info.layout is HeadLayout.YOLOX:
             rows, scores, classes = _yolox_candidates(output, placement, threshold)
         else:
             anchors, scores, classes = best_class_candidates(output, len(output) - 4, threshold)
@@ -91,8 +91,12 @@ def decode(head: Head, info: ModelInfo, threshold: float) -> FoundObjects:
 def _yolox_candidates(
     head: Floats, placement: Placement, threshold: float
 ) -> tuple[Floats, Floats, NDArray[np.intp]]:
-    """Grid decoding of Ge et al., "YOLOX", 2021: centre = (cell + offset) · stride, size = exp · stride."""
-    cells = _yolox_cells(placement.width, placement.height)
+    """Decodes the grid after Ge et al., "YOLOX", 2021: centre = (cell + offset) · stride, size = exp ·
+    stride.
+
+    Returns rows [n, 4] cx, cy, width, height in network pixels, scores and classes.
+    """
+    cells = yolox_cells(placement.width, placement.height)
     if len(cells) != len(head):
         raise UnknownHead(
             f"output [{len(head)}, {head.shape[1]}] is no YOLOX head: with strides {_YOLOX_STRIDES} a "
@@ -106,13 +110,13 @@ def _yolox_candidates(
     rows = head[likely[kept], :4]
     offsets, strides = np.split(cells[likely[kept]], [2], axis=1)
     centres = (rows[:, :2] + offsets) * strides
-    with np.errstate(over="ignore"):  # `sound` leaves out what is infinite
+    with np.errstate(over="ignore"):  # `sound` leaves out infinite sizes
         sizes = np.exp(rows[:, 2:4]) * strides
     return np.concatenate((centres, sizes), axis=1), highest[kept], classes[kept]
 
 
-def _yolox_cells(width: int, height: int) -> Floats:
-    """[N, 3]: column, row and stride of each anchor."""
+def yolox_cells(width: int, height: int) -> Floats:
+    """Returns column, row and stride in pixels of each anchor, float32 [N, 3]."""
     cells = []
     for stride in _YOLOX_STRIDES:
         row, column = np.mgrid[: height // stride, : width // stride]

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from inference.engines.contract import Head, HeadLayout, ModelInfo
-from inference.flow import FlowField
 from inference.heads.candidates import (
     Shape,
     UnknownHead,
@@ -16,6 +15,7 @@ from inference.heads.candidates import (
     best_rows,
     from_centres,
     from_corners,
+    likely_rows,
     placement_of,
     sides,
     sound,
@@ -29,22 +29,24 @@ from inference.types import Floats, Pose
 
 KEYPOINTS = 17
 PERSON = "person"
-"""What detectors call whom a pose belongs to."""
+"""Label of persons in detectors; poses carry it, too."""
 _SCORE_DIGITS = 2
-"""Of a keypoint: there are 17 in each pose."""
+"""Digits of a keypoint's score. There are 17 keypoints in each pose."""
 
 
 @dataclass(frozen=True, slots=True)
 class FoundPersons(Found):
-    """Persons; ``keypoints`` float32 [n, 17, 3] x, y in canvas pixels and a score in 0..1."""
+    """Persons. ``keypoints`` is float32 [n, 17, 3]: x, y in canvas pixels, score in 0..1."""
 
     keypoints: Floats
 
-    def results(
-        self, things: Sequence[Thing], letterbox: Letterbox, flow: FlowField | None
-    ) -> tuple[Pose, ...]:
+    def keypoints_in(self, letterbox: Letterbox) -> Floats:
+        """As `Found.keypoints_in`."""
+        return letterbox.points_to_frame(self.keypoints)
+
+    def results(self, things: Sequence[Thing], letterbox: Letterbox) -> tuple[Pose, ...]:
         """As `Found.results`."""
-        points = letterbox.points_to_frame(self.keypoints)
+        points = self.keypoints_in(letterbox)
         places = rounded(points[..., :2], COORDINATE_DIGITS)
         keypoints = np.concatenate((places, rounded(points[..., 2:], _SCORE_DIGITS)), axis=2).tolist()
         return tuple(
@@ -54,14 +56,14 @@ class FoundPersons(Found):
 
 
 def identify(shapes: Sequence[Shape], metadata: Mapping[str, str]) -> tuple[HeadLayout, None]:
-    """The layout by the shape of the output; there are no classes. Raises `UnknownHead`."""
+    """Returns the layout by the shape of the output, and no number of classes. Raises `UnknownHead`."""
     rows, columns = sides(shapes[0])
     if rows == 5 + 3 * KEYPOINTS:
         return HeadLayout.ULTRALYTICS_POSE, None
     if columns == 6 + 3 * KEYPOINTS:
         return HeadLayout.END_TO_END, None
     raise UnknownHead(
-        f"output {list(shapes[0])} is no pose head that is known: Ultralytics [batch, 56, N] or end-to-end "
+        f"output {list(shapes[0])} is no known pose head: Ultralytics [batch, 56, N] or end-to-end "
         f"[batch, N, 57]"
     )
 
@@ -74,9 +76,14 @@ def decode(head: Head, info: ModelInfo, threshold: float) -> FoundPersons:
         boxes, scores, points = from_corners(rows[:, :4]), rows[:, 4], rows[:, 6:]
         kept = sound(boxes, points)
     else:
-        found = np.flatnonzero(output[4] >= threshold)
-        rows = output[:, best(found, output[4, found])].T
-        boxes, scores, points = from_centres(rows[:, :4]), rows[:, 4], rows[:, 5:]
+        if info.layout is HeadLayout.CANDIDATES:
+            rows = likely_rows(output, threshold)
+            scores, points = rows[:, 4], rows[:, 6:]
+        else:
+            found = np.flatnonzero(output[4] >= threshold)
+            rows = output[:, best(found, output[4, found])].T
+            scores, points = rows[:, 4], rows[:, 5:]
+        boxes = from_centres(rows[:, :4])
         kept = sound(boxes, points)
         kept = kept[suppress(boxes[kept], scores[kept], np.zeros(len(kept), np.intp))]
     keypoints = points[kept].reshape(-1, KEYPOINTS, 3).copy()

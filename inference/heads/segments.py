@@ -1,7 +1,8 @@
 """The heads of segmentation models: objects with an outline.
 
-Bolya et al., "YOLACT", ICCV 2019: the network gives 32 prototype masks of the picture and, for each object,
-32 coefficients; the object's mask is where the weighted sum of the prototypes is above zero, inside its box.
+Source: Bolya et al., "YOLACT", ICCV 2019. The network gives 32 prototype masks of the picture, and 32
+coefficients for each object. An object's mask is the part of its box where the weighted sum of the prototypes
+is above zero.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ import cv2
 import numpy as np
 
 from inference.engines.contract import Head, HeadLayout, ModelInfo, Placement
-from inference.flow import FlowField
 from inference.heads.candidates import (
     Shape,
     UnknownHead,
@@ -22,6 +22,7 @@ from inference.heads.candidates import (
     best_rows,
     from_centres,
     from_corners,
+    likely_rows,
     placement_of,
     sides,
     sound,
@@ -35,35 +36,37 @@ from inference.types import FRAME_HEIGHT, FRAME_WIDTH, Floats, Segment
 
 PROTOTYPES = 32
 MAX_SEGMENTS = 20
-"""With outlines of `MAX_POINTS` they make 22 kB of a result; reading them takes about 2 ms."""
+"""Segments of one frame at most. With `MAX_POINTS` points each they add 22 kB to a result, and about 2 ms."""
 MAX_POINTS = 64
 _MAX_SIDE = 128
-"""An object is looked at in cells of a pixel of the canvas, or larger ones where that makes more to a side:
-so the cost has a bound, whatever the size of the network. A pixel of its mask is 4 of the network anyway."""
+"""Cells along a side of an object's box at most. A cell is one canvas pixel, or larger for large boxes.
+
+So the cost is bounded whatever the size of the network. A pixel of the mask covers 4 network pixels anyway.
+"""
 _TOLERANCE = 1.0
-"""Cells between an outline and its mask's edge; more where that takes too many points."""
+"""Cells between an outline and the edge of the mask; more if the outline has too many points."""
 
 
 @dataclass(frozen=True, slots=True)
 class FoundSegments(Found):
-    """Objects; ``polygons`` are n outlines, float32 [at most 64, 2] x, y in canvas pixels. Of a mask in
-    several pieces it is the largest one's; it is empty where nothing of the mask is above zero."""
+    """Objects. ``polygons`` are n outlines, float32 [at most 64, 2]: x, y in canvas pixels.
+
+    If a mask has several pieces, the outline is that of the largest piece. It is empty for an empty mask.
+    """
 
     polygons: tuple[Floats, ...]
 
-    def results(
-        self, things: Sequence[Thing], letterbox: Letterbox, flow: FlowField | None
-    ) -> tuple[Segment, ...]:
+    def results(self, things: Sequence[Thing], letterbox: Letterbox) -> tuple[Segment, ...]:
         """As `Found.results`."""
         outlines = (letterbox.points_to_frame(polygon).clip(0.0, 1.0) for polygon in self.polygons)
         return tuple(
-            Segment(*thing, polygon=tuple(map(tuple, rounded(outline, COORDINATE_DIGITS).tolist())))
+            Segment(*thing[:4], polygon=tuple(map(tuple, rounded(outline, COORDINATE_DIGITS).tolist())))
             for thing, outline in zip(things, outlines, strict=True)
         )
 
 
 def identify(shapes: Sequence[Shape], metadata: Mapping[str, str]) -> tuple[HeadLayout, int | None]:
-    """The layout and the number of classes, where that is known, by the outputs' shapes.
+    """Returns the layout and the number of classes, ``None`` if unknown, by the outputs' shapes.
 
     Raises `UnknownHead`.
     """
@@ -74,15 +77,17 @@ def identify(shapes: Sequence[Shape], metadata: Mapping[str, str]) -> tuple[Head
         if rows is not None and rows > 4 + PROTOTYPES:
             return HeadLayout.ULTRALYTICS_SEGMENT, rows - 4 - PROTOTYPES
     raise UnknownHead(
-        f"outputs {', '.join(str(list(shape)) for shape in shapes)} are no segmentation head that is known: "
+        f"outputs {', '.join(str(list(shape)) for shape in shapes)} are no known segmentation head: "
         f"Ultralytics [batch, 4 + classes + 32, N] or end-to-end [batch, N, 6 + 32], each with prototypes "
         f"[batch, 32, height, width]"
     )
 
 
 def decode(head: Head, info: ModelInfo, threshold: float) -> FoundSegments:
-    """Decodes one item of a segmentation model's outputs (no batch axis): the best 20 objects with a score of
-    ``threshold`` and more. Raises `UnknownHead` when the outputs do not fit each other."""
+    """Decodes one item of a segmentation model's outputs (no batch axis), the best 20 objects at most.
+
+    Scores below ``threshold`` are left out. Raises `UnknownHead` if there are not 32 prototypes.
+    """
     placement, (output, prototypes) = placement_of(info), head
     if prototypes.ndim != 3 or len(prototypes) != PROTOTYPES:
         raise UnknownHead(f"output {list(prototypes.shape)} is no set of {PROTOTYPES} prototypes")
@@ -93,23 +98,30 @@ def decode(head: Head, info: ModelInfo, threshold: float) -> FoundSegments:
         coefficients = rows[:, 6:]
         kept = sound(boxes, coefficients)
     else:
-        class_count = len(output) - 4 - PROTOTYPES
-        anchors, scores, classes = best_class_candidates(output, class_count, threshold)
-        boxes, coefficients = from_centres(output[:4, anchors].T), output[-PROTOTYPES:, anchors].T
+        if info.layout is HeadLayout.CANDIDATES:
+            rows = likely_rows(output, threshold)
+            scores, classes, coefficients = rows[:, 4], rows[:, 5].astype(np.intp), rows[:, 6:]
+        else:
+            class_count = len(output) - 4 - PROTOTYPES
+            anchors, scores, classes = best_class_candidates(output, class_count, threshold)
+            rows, coefficients = output[:4, anchors].T, output[-PROTOTYPES:, anchors].T
+        boxes = from_centres(rows[:, :4])
         kept = sound(boxes, coefficients)
         kept = kept[suppress(boxes[kept], scores[kept], classes[kept])]
     kept = kept[:MAX_SEGMENTS]
     canvas_boxes = to_canvas(boxes[kept], placement)
-    with np.errstate(all="ignore"):  # what is no number is not above zero
-        # Not as a matrix product: OpenBLAS would take threads for it, and wait where all processors are busy.
+    with np.errstate(all="ignore"):  # NaN is not above zero.
+        # Not a matrix product: OpenBLAS would use threads, and wait for them if all processors are busy.
         masks = np.einsum("nk,khw->nhw", coefficients[kept], prototypes)
     polygons = tuple(_outline(mask, box, placement) for mask, box in zip(masks, canvas_boxes, strict=True))
     return FoundSegments(canvas_boxes, scores[kept].clip(0, 1), classes[kept], polygons)
 
 
 def _outline(mask: Floats, box: Floats, placement: Placement) -> Floats:
-    """The outline of what is above zero in ``mask``, [height, width] over the whole input of the network,
-    inside ``box``."""
+    """Returns the outline of the part of ``mask`` above zero inside ``box``, in canvas pixels.
+
+    ``mask`` is [height, width] over the whole input of the network. ``box`` is in canvas pixels.
+    """
     left, top = np.maximum(box[:2], 0).tolist()
     right, bottom = np.minimum(box[:2] + box[2:], (FRAME_WIDTH, FRAME_HEIGHT)).tolist()
     if right <= left or bottom <= top:
@@ -118,7 +130,7 @@ def _outline(mask: Floats, box: Floats, placement: Placement) -> Floats:
     columns, rows = math.ceil((right - left) / step), math.ceil((bottom - top) / step)
     height, width = mask.shape
     across, down = width / placement.width, height / placement.height
-    # From the middle of each cell to its place in the mask, whose pixel (0, 0) has its middle at (0.5, 0.5).
+    # Maps the middle of each cell to the mask, whose pixel (0, 0) has its middle at (0.5, 0.5).
     x = (left + step / 2) * placement.scale + placement.left
     y = (top + step / 2) * placement.scale + placement.top
     to_mask = np.array(

@@ -1,1 +1,1 @@
-"""Reading text: when it is worth it, where the lines are, what they say."""
+"""OCR: triggering, detection and recognition of lines of text, and tracking of texts."""

@@ -1,7 +1,7 @@
-"""Where lines of text lie, and how each is cut out for the recogniser.
+"""Finds lines of text, and cuts each out for the recogniser.
 
-A quad is float32 [4, 2]: the corners of a line clockwise from the text's own top left, as x, y
-normalised to the frame.
+A quad is float32 [4, 2]: x, y of the corners of a line, normalised to the frame. They go clockwise from the
+text's own top left.
 """
 
 from __future__ import annotations
@@ -14,17 +14,22 @@ import numpy as np
 from inference.types import Floats, Image
 
 LINE_HEIGHT = 48
-"""Pixels; what PP-OCR recognisers are trained on."""
+"""Height in pixels of a line for the recogniser, as in the training of PP-OCR."""
 
 READABLE_SIDE = 1920
-"""Pixels of the longer side of a picture beyond which text gets no clearer: the smallest line that the
-detector finds, 6 of its 640 pixels high, has 18 of these and becomes `LINE_HEIGHT`."""
+"""Longer side in pixels of the picture that OCR reads. A larger picture would not be read better.
+
+The smallest line that the detector finds is 6 of its 640 pixels high. In this picture that line is 18 pixels
+high, and is enlarged to `LINE_HEIGHT`.
+"""
 
 MAX_LINES = 64
 
 MAX_TEXT_WIDTH = MAX_LINES * 320
-"""Pixels of all lines together at `LINE_HEIGHT`. They are what a run costs: so many take two seconds of a
-processor, a page full of the longest lines would take eight."""
+"""Width in pixels of all lines of a run together, at `LINE_HEIGHT`. It bounds the cost of a run.
+
+This width takes two seconds of one processor. A page of the longest lines would take eight.
+"""
 
 _LONGEST_SIDE = 640
 _STRIDE = 32
@@ -39,9 +44,10 @@ _PADDING = 127
 
 
 def resize_for_detector(frame: Image) -> Image:
-    """Scales ``frame`` down to 640 pixels at most, never up, with both sides stretched to multiples of 32.
+    """Scales ``frame`` down to a longer side of 640 pixels, and stretches both sides to multiples of 32.
 
-    The stretch makes the detector's map cover exactly the frame, so both share normalised coordinates.
+    A smaller frame keeps its size but for the stretch. The detector's map then covers exactly the frame, so
+    both share normalised coordinates.
     """
     height, width = frame.shape[:2]
     scale = min(1.0, _LONGEST_SIDE / max(width, height))
@@ -50,12 +56,13 @@ def resize_for_detector(frame: Image) -> Image:
 
 
 def find_lines(text_map: Floats, width: int, height: int) -> list[Floats]:
-    """Quads in reading order, from the detector's map of text probability: the largest, at most `MAX_LINES`
-    and `MAX_TEXT_WIDTH`.
+    """Returns the quads of the largest lines in reading order, within `MAX_LINES` and `MAX_TEXT_WIDTH`.
 
-    ``text_map`` is float32 [map height, map width] in 0..1; ``width`` and ``height`` are the frame's
-    pixels. The map shows lines shrunk to their core. Each is grown back by area * ratio / perimeter
-    (Liao et al., "Real-time Scene Text Detection with Differentiable Binarization", AAAI 2020).
+    ``text_map`` is the detector's text probability, float32 [map height, map width] in 0..1. ``width`` and
+    ``height`` are the frame's pixels. The map shows lines shrunk to their core. Each line is
+    grown back by area * ratio / perimeter.
+
+    Source: Liao et al., "Real-time Scene Text Detection with Differentiable Binarization", AAAI 2020.
     """
     map_height, map_width = text_map.shape
     mask = (text_map > _PIXEL_THRESHOLD).astype(np.uint8)
@@ -69,7 +76,7 @@ def find_lines(text_map: Floats, width: int, height: int) -> list[Floats]:
         if _mean_inside(text_map, _rectangle(center, side_a, side_b, angle)) < _LINE_THRESHOLD:
             continue
         growth = _UNCLIP_RATIO * side_a * side_b / (side_a + side_b)
-        # A contour runs through pixel centres: half a pixel more on each side, half a pixel off the corner.
+        # A contour runs through pixel centres: it needs half a pixel more on each side, and the same offset.
         grown = _rectangle(center, side_a + growth + 1, side_b + growth + 1, angle) + 0.5
         quad = _from_top_left(grown * (width / map_width, height / map_height))
         text_width += _line_width(quad)
@@ -80,7 +87,7 @@ def find_lines(text_map: Floats, width: int, height: int) -> list[Floats]:
 
 
 def cut_line(frame: Image, quad: Floats) -> Image:
-    """The line inside ``quad``, upright: uint8 [48, n, 3], n in 16..1280 with the line's aspect kept."""
+    """Cuts out the line inside ``quad``, upright: uint8 [48, n, 3], n in 16..1280, aspect kept."""
     height, width = frame.shape[:2]
     corners = (quad * (width, height)).astype(np.float32)
     line_width = _line_width(corners)
@@ -94,9 +101,14 @@ def cut_line(frame: Image, quad: Floats) -> Image:
 
 
 def stack_lines(lines: Sequence[Image]) -> Image:
-    """One batch uint8 [n, 48, width, 3], padded on the right to a multiple of 32 that fits them all."""
+    """Makes one batch, uint8 [n, 48, width, 3], with padding on the right of shorter lines.
+
+    Libraries for GPUs tune a network again for each new width. So there are few widths: multiples of 32 up to
+    256, then four to each doubling.
+    """
     longest = max(line.shape[1] for line in lines)
-    width = -(-longest // _STRIDE) * _STRIDE
+    step = max(_STRIDE, 1 << (longest - 1).bit_length() >> 3)
+    width = -(-longest // step) * step
     batch = np.full((len(lines), LINE_HEIGHT, width, 3), _PADDING, np.uint8)
     for row, line in zip(batch, lines, strict=True):
         row[:, : line.shape[1]] = line
@@ -104,7 +116,7 @@ def stack_lines(lines: Sequence[Image]) -> Image:
 
 
 def _rectangle(center: Sequence[float], side_a: float, side_b: float, angle: float) -> Floats:
-    """The corners, clockwise."""
+    """Returns the corners of a rotated rectangle, clockwise."""
     return np.asarray(cv2.boxPoints((center, (side_a, side_b), angle)), np.float32)
 
 
@@ -118,7 +130,7 @@ def _mean_inside(text_map: Floats, corners: Floats) -> float:
 
 
 def _from_top_left(corners: Floats) -> Floats:
-    """Turns the order of clockwise ``corners`` so that the text's own top left comes first.
+    """Rotates the order of clockwise ``corners`` so that the text's own top left comes first.
 
     A line much taller than wide is taken for text turned clockwise, which reads downwards.
     """
@@ -129,7 +141,7 @@ def _from_top_left(corners: Floats) -> Floats:
 
 
 def _line_width(corners: Floats) -> int:
-    """At `LINE_HEIGHT`."""
+    """Width in pixels of a line scaled to `LINE_HEIGHT`."""
     length, thickness = _sides(corners)
     return int(np.clip(LINE_HEIGHT * length / thickness, LINE_HEIGHT / 3, _MAX_LINE_WIDTH))
 
@@ -140,7 +152,10 @@ def _sides(corners: Floats) -> tuple[float, float]:
 
 
 def _reading_order(quads: list[Floats]) -> list[Floats]:
-    """Rows from the top, each from the left; a row is what starts within half a line of its first."""
+    """Sorts quads into rows from the top, each row from the left.
+
+    A row takes quads whose middle is less than half a line below that of its first quad.
+    """
     rows: list[list[Floats]] = []
     for quad in sorted(quads, key=lambda quad: float(quad[:, 1].mean())):
         middle = float(quad[:, 1].mean())

@@ -1,17 +1,15 @@
-"""Decides when OCR runs: never on each frame, but when something worth reading has come to rest.
+"""Decides when OCR runs: on request, when a label appears, or when a changed picture has come to rest.
 
-Pure: time, labels and motion are passed in. Motion moves through these states:
+Pure: time, labels and motion are passed in. Motion moves through these states::
 
-===========  ==========================  ==========  =============================
-state        on                          becomes     and
-===========  ==========================  ==========  =============================
-MOVING       motion below the level      SETTLING    the pause starts
-SETTLING     motion at or over the level MOVING
-SETTLING     0.5 s of pause are over     STILL       OCR is due: ``settled``
-STILL        motion at or over the level MOVING      a due ``settled`` is withdrawn
-===========  ==========================  ==========  =============================
+    state     on                           becomes   and
+    MOVING    motion below the level       SETTLING  the pause starts
+    SETTLING  motion at or over the level  MOVING
+    SETTLING  the pause has lasted 0.5 s   STILL     OCR is due: ``settled``
+    STILL     motion at or over the level  MOVING    a due ``settled`` is withdrawn
 
-A session starts as MOVING: a scene that was never read counts as a change.
+A session starts as MOVING, and so reads its first scene. It returns to MOVING if OCR on settling is switched
+off.
 """
 
 from __future__ import annotations
@@ -28,18 +26,20 @@ from inference.types import Image
 SETTLE_S = 0.5
 LABEL_ABSENCE_S = 1.0
 PAUSE = 2.0
-"""From one start to the next, in terms of the time that a run took: a session that reads page after page
-rests as long as it reads."""
+"""Least time between the starts of two runs, as a multiple of the duration of the first run."""
 MOTION_LEVEL = 0.025
-"""Share of the picture that changes. Signs that appear in our clip change 0.049 of it and more; a slow
-pan, noise and people who walk at a distance stay below 0.023 at any rate from 6 to 30 fps."""
+"""Share of the picture whose change counts as motion.
+
+In the sample clip a sign that appears changes a share of 0.049 or more. A slow pan, noise and distant people
+stay below 0.023 at 6 to 30 fps.
+"""
 
 _THUMBNAIL = (80, 60)
 _TOLERANCE = 12
 
 
 class OcrReason(StrEnum):
-    """Why OCR runs; where several hold, the first of them."""
+    """The reason of an OCR run. If several apply, the first in this order is given."""
 
     TRIGGER = "trigger"
     LABEL = "label"
@@ -48,8 +48,10 @@ class OcrReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class OcrTriggerConfig:
-    """``labels``: detector labels whose appearance starts OCR. ``min_interval_s``: from start to start, more
-    after a long run."""
+    """``labels`` are detector labels whose appearance starts OCR.
+
+    ``min_interval_s`` is the least time between the starts of two runs; it is longer after a long run.
+    """
 
     labels: frozenset[str] = frozenset()
     on_settle: bool = True
@@ -63,9 +65,10 @@ class _Motion(Enum):
 
 
 class OcrTrigger:
-    """The decision for one session. All times are seconds on one clock that never goes back.
+    """The decision for one session. All times are seconds on one monotonic clock.
 
-    A reason that comes while OCR runs, or within the minimum interval, waits and is not lost.
+    A reason that arises while OCR runs, or within the minimum interval, is kept until OCR can start.
+    A request by the client does not wait for the minimum interval, only for the pause after a run.
     """
 
     def __init__(self, config: OcrTriggerConfig) -> None:
@@ -78,37 +81,43 @@ class OcrTrigger:
         self._pause_began_at = 0.0
 
     def configure(self, config: OcrTriggerConfig) -> None:
-        """Takes new settings; a reason that they switch off is withdrawn."""
+        """Sets a new configuration. Reasons that it switches off are withdrawn."""
         self._config = config
         if not config.on_settle:
             self._due.discard(OcrReason.SETTLED)
+            self._motion = _Motion.MOVING
         if not config.labels:
             self._due.discard(OcrReason.LABEL)
 
     def request(self) -> None:
-        """OCR was asked for explicitly."""
+        """Records that the client requested OCR."""
         self._due.add(OcrReason.TRIGGER)
 
-    def observe(self, now: float, labels: Collection[str], motion: float) -> OcrReason | None:
-        """Takes in one inferred frame and says why OCR shall start on it, if it shall.
+    def observe(self, now: float, labels: Collection[str], motion: float | None) -> OcrReason | None:
+        """Evaluates one inferred frame, and returns the reason to start OCR on it, or ``None``.
 
-        ``labels`` were detected in it; ``motion`` is what `MotionGauge.update` gave for it.
+        ``labels`` were detected in the frame. ``motion`` is the result of `MotionGauge.update`, or ``None``
+        if OCR on settling is off.
         """
         self._observe_labels(now, labels)
-        self._observe_motion(now, motion)
-        rests = now < max(self._rests_until, self._started_at + self._config.min_interval_s)
-        if self._running or rests:
+        if motion is not None:
+            self._observe_motion(now, motion)
+        if self._running or now < self._rests_until:
+            return None
+        if OcrReason.TRIGGER in self._due:  # does not wait for the minimum interval
+            return OcrReason.TRIGGER
+        if now < self._started_at + self._config.min_interval_s:
             return None
         return next((reason for reason in OcrReason if reason in self._due), None)
 
     def started(self, now: float) -> None:
-        """OCR started: it answers every reason that was due."""
+        """Records that OCR started. It covers all reasons that were due."""
         self._due.clear()
         self._running = True
         self._started_at = now
 
     def finished(self, spent_s: float) -> None:
-        """OCR ended, well or not, and took ``spent_s`` without the time that it waited for others."""
+        """Records that OCR ended, also by a failure. ``spent_s`` excludes the time of waiting for turns."""
         self._running = False
         self._rests_until = self._started_at + PAUSE * spent_s
 
@@ -132,18 +141,18 @@ class OcrTrigger:
 
 
 class MotionGauge:
-    """Measures how much of the picture changed since the frame before, at about 0.1 ms a frame.
+    """Measures how much of the picture changed since the previous frame, in about 0.1 ms a frame.
 
-    A cell of an 80×60 grey thumbnail counts as changed when its brightness lies outside the range of the
-    3×3 cells around it in the thumbnail before. So a sign that appears is seen, while a slow pan, which
-    leaves text readable, is not, and the figure hardly depends on the frame rate.
+    A pixel of an 80×60 grey thumbnail counts as changed if its brightness lies outside a range. The range is
+    that of the 3×3 pixels around it in the previous thumbnail. So a sign that appears counts, but a slow pan,
+    which leaves text readable, does not. The share depends little on the frame rate.
     """
 
     def __init__(self) -> None:
         self._previous: cv2.typing.MatLike | None = None
 
     def update(self, frame: Image) -> float:
-        """Share of cells that changed, 0..1; 0 for the first frame. ``frame``: any size, always the same."""
+        """Returns the share of changed pixels, 0..1; 0 for the first frame. All frames have one size."""
         thumbnail = cv2.cvtColor(
             cv2.resize(frame, _THUMBNAIL, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY
         )

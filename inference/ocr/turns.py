@@ -1,4 +1,4 @@
-"""Whose text is read next: a little at once over all sessions, fairly by the time that it takes."""
+"""Turns of OCR, two at once over all sessions, fair by the time that they take."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from inference.account import Account
 from inference.scheduler import Scheduler
 
 _AT_ONCE = 2
-"""One works on pixels while a model has the other's. Each may hold a whole picture."""
+"""Turns at once: one works on pixels while the other runs a model. Each may hold a whole picture."""
 
 
 def shared_turns() -> Scheduler:
-    """What all sessions of a process share."""
+    """Makes the scheduler that all sessions of a process share."""
     return Scheduler(lambda: _AT_ONCE)
 
 
 class OcrTurns:
-    """Those of one session. A run takes several, so that a page full of text makes nobody wait to its end."""
+    """The turns of one session. A run takes several, so that others need not wait for a whole page."""
 
     def __init__(self, shared: Scheduler) -> None:
         self._shared = shared
@@ -27,13 +27,13 @@ class OcrTurns:
         self._spent_s = 0.0
 
     def end_run(self) -> float:
-        """The seconds that the run's turns took, all together; the next turn is another run's."""
+        """Ends a run, and returns the seconds of all its turns together."""
         spent_s, self._spent_s = self._spent_s, 0.0
         return spent_s
 
     @contextlib.asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
-        """Waits until it is the session's turn, which ends with the block."""
+        """Waits for the session's turn, which ends with the block."""
         turn = await self._shared.turn(self._account)
         began = time.monotonic()
         try:

@@ -4,12 +4,14 @@ import importlib.util
 from collections.abc import Mapping
 from pathlib import Path
 
+import onnx
 import pytest
 
 from inference import catalogue
 from inference.catalogue import CatalogueError, NetworkFacts, describe, find_models
 from inference.coco import COCO_LABELS
 from inference.engines.contract import HeadLayout, Placement, Task
+from inference.heads.candidates import Shape
 from inference.stages import Stage
 
 ANY_SIZE = ("batch", 3, "height", "width")
@@ -33,9 +35,9 @@ def built_in(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
 
 
 def facts(
-    output: tuple[int | str, ...],
+    output: Shape,
     metadata: Mapping[str, str] | None = None,
-    source: tuple[int | str, ...] = ANY_SIZE,
+    source: Shape = ANY_SIZE,
 ) -> NetworkFacts:
     return NetworkFacts(source, [output], metadata or {})
 
@@ -226,10 +228,10 @@ def test_names_that_are_not_plain_data_are_refused(names: str) -> None:
     ("task", "network", "words"),
     [
         (Task.DETECT, facts((1, 7, 8400), TWO_NAMES), "2 class names for 3 classes"),
-        (Task.DETECT, facts((1, 1000)), r"output \[1, 1000\] is no head"),
+        (Task.DETECT, facts((1, 1000)), r"output \[1, 1000\] is no known head"),
         (Task.DETECT, facts((1, 116, 8400), {"task": "segment"}), "the task 'segment' cannot detect"),
         (Task.DETECT, facts((1, 56, 1680), {"task": "pose"}), "the task 'pose' cannot detect"),
-        (Task.SEGMENT, facts((1, 38, 8400), {"task": "segment"}), "are no segmentation head"),
+        (Task.SEGMENT, facts((1, 38, 8400), {"task": "segment"}), "are no known segmentation head"),
         (Task.POSE, facts((1, 84, 8400), {"task": "detect"}), "the task 'detect' cannot pose"),
         (Task.DETECT, facts((4, 6, 8400), TWO_NAMES, (4, 3, 640, 640)), "batch is fixed to 4"),
         (Task.DETECT, NetworkFacts(ANY_SIZE, [], TWO_NAMES), "without outputs"),
@@ -248,3 +250,92 @@ def test_the_recogniser_reads_its_dictionary_between_the_blank_and_a_space() -> 
     info, spec = describe(Task.OCR_REC, MODEL, facts(("n", "steps", 4), {"character": "a\nb\n"}))
     assert info.labels == ("", "a", "b", " ")
     assert (spec.mean, spec.placement) == ((127.5, 127.5, 127.5), None)
+
+
+# --- poses in crops, and whose a model is --------------------------------------------------------------
+
+
+def test_a_model_of_crops_is_no_detector_and_no_pose_model(tmp_path: Path) -> None:
+    folder = folder_with(tmp_path, "any.onnx", "pose.onnx", "movenet_thunder_topdown.onnx")
+    found = find_models(folder)
+    assert found[Task.DETECT].stem == "any"
+    assert found[Task.POSE].stem == "pose"
+    assert found[Task.POSE_CROP].stem == "movenet_thunder_topdown"
+
+
+def test_a_model_of_crops_does_not_come_before_a_pose_model_of_a_folder_before_its_own(
+    tmp_path: Path,
+) -> None:
+    yours, cache = tmp_path / "yours", tmp_path / "cache"
+    for path, *names in (
+        (yours, "any.onnx"),
+        (cache, "movenet_thunder_topdown.onnx", "movenet_multipose.onnx"),
+    ):
+        path.mkdir()
+        folder_with(path, *names)
+    assert find_models(yours, cache=cache)[Task.POSE_CROP].parent == cache
+    folder_with(yours, "my_pose.onnx")
+    assert Task.POSE_CROP not in find_models(yours, cache=cache)
+
+
+def test_a_pose_model_that_is_named_is_the_only_one_and_may_be_one_of_crops(tmp_path: Path) -> None:
+    folder = folder_with(
+        tmp_path,
+        *("any.onnx", "pose.onnx", "movenet_thunder_topdown.onnx", "movenet_lightning_topdown.onnx"),
+    )
+    ways = {Task.POSE, Task.POSE_CROP}
+    found = find_models(folder, named={Stage.POSE: "movenet_lightning_topdown"})
+    assert found.keys() & ways == {Task.POSE_CROP}
+    assert found[Task.POSE_CROP].stem == "movenet_lightning_topdown"
+    assert find_models(folder, named={Stage.POSE: "pose"}).keys() & ways == {Task.POSE}
+
+
+@pytest.mark.parametrize("side", [192, 256])
+def test_a_model_of_crops_takes_crops_and_gives_joints(side: int) -> None:
+    network = facts(("batch", 17, 3), source=("batch", 3, side, side))
+    info, spec = describe(Task.POSE_CROP, Path("any_topdown.onnx"), network)
+    assert (info.layout, info.placement, info.crop_side) == (None, None, side)
+    assert spec is not None
+    assert spec.placement is None
+
+
+@pytest.mark.parametrize(
+    ("source", "head"),
+    [
+        (("batch", 3, 256, 192), ("batch", 17, 3)),
+        (("batch", 3, None, None), ("batch", 17, 3)),
+        (("batch", 3, 1024, 1024), ("batch", 17, 3)),
+        (("batch", 3, 256, 256), ("batch", 17, 2)),
+    ],
+)
+def test_other_models_are_none_of_crops(source: Shape, head: Shape) -> None:
+    with pytest.raises(CatalogueError, match="a model for crops takes"):
+        describe(Task.POSE_CROP, Path("any_topdown.onnx"), facts(head, source=source))
+
+
+@pytest.mark.parametrize(
+    ("metadata", "licence", "synthetic"),
+    [
+        ({}, "", False),
+        ({"license": "AGPL-3.0 License (https://ultralytics.com/license)"}, "AGPL-3.0", False),
+        ({"license": "Apache-2.0", "synthetic": "true"}, "Apache-2.0", True),
+    ],
+)
+def test_a_model_says_its_licence_and_whether_it_knows_drawings_only(
+    metadata: dict[str, str], licence: str, synthetic: bool
+) -> None:
+    info, _ = describe(Task.POSE, Path("pose.onnx"), facts((1, 56, 1680), metadata))
+    assert (info.licence, info.synthetic) == (licence, synthetic)
+
+
+def test_a_licence_may_lie_beside_the_model(tmp_path: Path) -> None:
+    (tmp_path / "pose.licence.txt").write_text("Apache-2.0\nsomebody\n")
+    info, _ = describe(Task.POSE, tmp_path / "pose.onnx", facts((1, 56, 1680)))
+    assert info.licence == "Apache-2.0"
+
+
+def test_the_built_in_models_know_drawings_only_and_say_so() -> None:
+    folder = Path(catalogue.__file__).parent / "builtin"
+    for task in (Task.DETECT, Task.POSE):
+        metadata = {item.key: item.value for item in onnx.load(folder / f"{task}.onnx").metadata_props}
+        assert (metadata["license"], metadata["synthetic"]) == ("Apache-2.0", "true")

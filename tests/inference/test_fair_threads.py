@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -133,12 +135,28 @@ def test_long_jobs_leave_a_thread_for_the_others() -> None:
         release.set()
 
 
-def test_a_session_whose_jobs_became_short_has_all_threads_again() -> None:
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a thread has no priority of its own")
+def test_long_jobs_have_a_lower_priority() -> None:
+    with FairThreads(2, "decode") as threads:
+        modest, bomb = proven(threads), threads.lane(Account())
+        assert bomb.submit(os.nice, 0).result(5) > modest.submit(os.nice, 0).result(5) == os.nice(0)
+
+
+def test_short_jobs_between_long_ones_hide_nothing() -> None:
+    with FairThreads(2, "decode") as threads:
+        lane = proven(threads)
+        lane.submit(burn, 0.03).result(5)
+        for _ in range(10):
+            lane.submit(int).result(5)
+        assert lane.is_long
+
+
+def test_a_session_whose_jobs_became_short_has_all_threads_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("inference.fair_threads._LONG_FOR_S", 0.05)
     with FairThreads(2, "decode") as threads:
         lane = threads.lane(Account())
         lane.submit(burn, 0.03).result(5)
-        for _ in range(12):
-            lane.submit(int).result(5)
+        time.sleep(0.1)
         both = threading.Barrier(2)
         waiting = [lane.submit(both.wait) for _ in range(2)]
         assert sorted(each.result(5) for each in waiting) == [0, 1]

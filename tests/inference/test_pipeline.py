@@ -14,8 +14,10 @@ from inference.catalogue import find_models
 from inference.engines.contract import Head, Task
 from inference.engines.embedded import EmbeddedEngine
 from inference.letterbox import Letterbox
+from inference.load_shedding import Concession
 from inference.ocr.turns import shared_turns
 from inference.pipeline import Pipeline, PipelineOptions, TextsFound
+from inference.stages import Stage
 from tests.support.clips import picture, truth
 from tests.support.frames import frame_of
 from tests.support.slow_engine import SlowEngine
@@ -234,18 +236,65 @@ async def test_new_options_hold_from_the_next_frame(engine: EmbeddedEngine, exec
     assert set(result.timing_ms) == {"detect", "flow"}
 
 
-async def test_flow_gives_each_object_its_velocity(engine: EmbeddedEngine, executor: Executor) -> None:
-    pipeline = Pipeline(engine, PipelineOptions(flow=True), executor, shared_turns())
-    for time_s in (0.0, 1 / 30):
+@pytest.mark.parametrize("flow", [False, True])
+async def test_an_object_has_its_velocity_from_the_second_sighting_on(
+    engine: EmbeddedEngine, executor: Executor, flow: bool
+) -> None:
+    pipeline = Pipeline(engine, PipelineOptions(flow=flow), executor, shared_turns())
+    velocities = []
+    for number in range(6):
+        result = await pipeline.infer(frame_of(picture(number / 10), number / 10), ignore)
+        assert result.detections is not None
+        velocities.append(result.detections[0].velocity)
+    assert velocities[0] is None
+    true = [10 * (truth(0.5)["red"][axis] - truth(0.4)["red"][axis]) for axis in (0, 1)]
+    second, last = velocities[1], velocities[-1]
+    assert second is not None
+    assert 0.5 * true[0] < second[0] < 1.5 * true[0]
+    assert last == pytest.approx(true, abs=0.2 * abs(true[0]))
+    if flow:
+        assert result.motion is not None
+        assert result.motion.magnitude < 0.01, "most of the picture stands still"
+
+
+async def test_what_is_tracked_may_score_less_by_the_hysteresis(
+    engine: EmbeddedEngine, executor: Executor
+) -> None:
+    first = await Pipeline(engine, DEFAULTS, executor, shared_turns()).infer(frame_of(picture(0.0)), ignore)
+    assert first.detections is not None
+    above = first.detections[0].score + 0.02
+    found = {}
+    for hysteresis in (0.0, 0.1):
+        pipeline = Pipeline(engine, DEFAULTS, executor, shared_turns())
+        await pipeline.infer(frame_of(picture(0.0)), ignore)
+        pipeline.configure(PipelineOptions(detect_threshold=above, hysteresis=hysteresis))
+        result = await pipeline.infer(frame_of(picture(0.1), 0.1), ignore)
+        found[hysteresis] = [item.id for item in result.detections or ()]
+    assert found == {0.0: [], 0.1: [first.detections[0].id]}
+    strict = PipelineOptions(detect_threshold=above, hysteresis=0.1)
+    fresh = await Pipeline(engine, strict, executor, shared_turns()).infer(frame_of(picture(0.0)), ignore)
+    assert fresh.detections == (), "it is no reason to begin a track"
+
+
+async def test_what_gives_way_is_not_run(engine: EmbeddedEngine, executor: Executor) -> None:
+    pipeline = Pipeline(engine, PipelineOptions(flow=True, segment=True), executor, shared_turns())
+    pipeline.concede(
+        Concession(paused=frozenset({Stage.FLOW}), halved=frozenset({Stage.POSE, Stage.SEGMENT}))
+    )
+    results = [
+        await pipeline.infer(frame_of(picture(0.1 * number), 0.1 * number), ignore) for number in range(4)
+    ]
+    assert [result.detections is not None for result in results] == [True] * 4
+    assert [result.poses is not None for result in results] == [False, True, False, True]
+    assert [result.segments is not None for result in results] == [True, False, True, False], "in turns"
+    assert all(result.motion is None and "flow" not in result.timing_ms for result in results)
+    # Whatever is asked for meanwhile, and all again afterwards.
+    pipeline.configure(PipelineOptions(flow=True, segment=True, detect_threshold=0.4))
+    assert (await pipeline.infer(frame_of(picture(0.4), 0.4), ignore)).motion is None
+    pipeline.concede(Concession())
+    for time_s in (0.5, 0.6):
         result = await pipeline.infer(frame_of(picture(time_s), time_s), ignore)
-    assert result.detections is not None
-    assert result.motion is not None
-    velocity = result.detections[0].velocity
-    assert velocity is not None
-    # Flow sees edges only, so the median inside of a plain square is smaller than its speed.
-    assert 0.05 < velocity[0] < 30 * (truth(1 / 30)["red"][0] - truth(0)["red"][0]) + 0.05
-    assert velocity[1] == pytest.approx(0, abs=0.02)
-    assert result.motion.magnitude < 0.01, "most of the picture stands still"
+    assert None not in (result.motion, result.poses, result.segments)
 
 
 async def test_a_stage_that_fails_is_named_and_the_others_go_on(

@@ -63,7 +63,7 @@ async def test_any_shape_of_picture_goes_through_every_stage(
     await pipeline.infer(frame_of(image), texts)
     result = await pipeline.infer(frame_of(image, 0.1), texts)
     assert (result.detections, result.poses, result.failures) == ((), (), {})
-    assert result.motion is not None
+    assert result.motion is None, "nothing is to be seen that could move"
     await eventually(lambda: texts.found)
     assert texts.found[0].texts == ()
 
@@ -133,6 +133,25 @@ async def test_text_is_read_once_and_comes_as_event_and_in_the_next_result(
     assert result.texts == found.texts
     assert (await pipeline.infer(frame_of(sign("LATER"), 0.2), texts)).texts is None
     assert len(texts.found) == 1
+
+
+async def test_a_text_is_followed_under_its_id_until_its_sign_is_gone(
+    engine: EmbeddedEngine, executor: Executor
+) -> None:
+    pipeline, texts = Pipeline(engine, NO_OCR, executor, shared_turns()), Texts()
+    shown = sign("EXIT")
+    pipeline.request_ocr()
+    assert (await pipeline.infer(frame_of(shown), texts)).followed_texts is None, "nothing was read yet"
+    await eventually(lambda: texts.found)
+    (read,) = texts.found[0].texts
+    for number in range(1, 5):
+        moved = np.roll(shown, 20 * number, axis=1)
+        result = await pipeline.infer(frame_of(moved, number / 10), texts)
+        (followed,) = result.followed_texts or ()
+        assert (followed.id, followed.text) == (read.id, "EXIT")
+        assert followed.quad[0][0] == pytest.approx(read.quad[0][0] + 20 * number / 640, abs=0.01)
+    result = await pipeline.infer(frame_of(np.full_like(shown, 255), 0.5), texts)
+    assert result.followed_texts == ()
 
 
 async def test_an_object_that_appears_starts_ocr(engine: EmbeddedEngine, executor: Executor) -> None:

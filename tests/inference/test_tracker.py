@@ -9,7 +9,8 @@ from inference.catalogue import find_models
 from inference.engines.contract import Task
 from inference.engines.embedded import EmbeddedEngine
 from inference.heads.detections import decode
-from inference.tracker import MAX_TRACKS, Tracker, iou
+from inference.matching import iou
+from inference.tracker import MAX_TRACKS, Tracker
 from inference.types import FRAME_HEIGHT, FRAME_WIDTH, Box, Floats
 from tests.support.frames import canvas_of, frames
 
@@ -68,12 +69,19 @@ def test_an_id_lives_through_one_second_of_missed_frames(gap_s: float, kept: boo
     assert (persons(tracker, 2.0 + gap_s, LEFT) == before) is kept
 
 
-def test_labels_are_not_mixed() -> None:
+def test_a_label_that_flips_ends_no_track() -> None:
     tracker = Tracker()
-    ((cat,),) = tracker.update(0.0, (array(LEFT), ["cat"]))
-    ((dog,),) = tracker.update(0.1, (array(LEFT), ["dog"]))
-    ((again,),) = tracker.update(0.2, (array(LEFT), ["cat"]))
-    assert (cat == dog, cat == again) == (False, True)
+    ids = [
+        tracker.update(step * 0.1, (array(moved(LEFT, 0.01 * step)), [label]))[0]
+        for step, label in enumerate(("dog", "dog", "bird", "dog", "bird", "bird", "dog"))
+    ]
+    assert ids == [ids[0]] * len(ids)
+
+
+def test_labels_tell_apart_what_is_in_one_place() -> None:
+    tracker = Tracker()
+    ((rider, bicycle),) = tracker.update(0.0, (array(LEFT, LEFT), ["person", "bicycle"]))
+    assert tracker.update(0.1, (array(LEFT, LEFT), ["bicycle", "person"])) == [[bicycle, rider]]
 
 
 def test_a_pose_has_the_id_of_its_person() -> None:

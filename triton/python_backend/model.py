@@ -1,7 +1,7 @@
 """Runs a model of this repository with ONNX Runtime inside Triton's Python backend.
 
-Triton imports this file in a process of its own, which has numpy, ONNX Runtime and nothing of the project.
-``model.onnx`` lies beside it: uint8 ``frames`` in, float32 outputs under the names that they have there.
+Triton imports this file in a separate process, with numpy and ONNX Runtime but without this project.
+``model.onnx`` is in the same folder. Its input is uint8 ``frames``; its float32 outputs keep their names.
 """
 
 import os
@@ -12,17 +12,17 @@ import onnxruntime
 import triton_python_backend_utils as pb_utils
 
 _NICENESS = 5
-"""Yields to what takes frames in and hands results out, where that runs on the same machine."""
+"""Nice value. The process yields to the server, if that runs on the same machine."""
 
 
 class TritonPythonModel:
     """One instance of one model."""
 
     def initialize(self, args):
-        """Loads the network; an error here makes Triton call the model unavailable."""
+        """Loads the network. If this raises, Triton reports the model as unavailable."""
         options = onnxruntime.SessionOptions()
-        # What looks at the whole frame runs side by side, and OCR must not make it wait; threads that spin
-        # would take the processor from each other.
+        # Two models of the whole frame run concurrently, and OCR must not delay them. Threads that spin would
+        # take processor time from each other.
         is_ocr = args["model_name"].startswith("ocr_")
         options.intra_op_num_threads = 1 if is_ocr else max(1, len(os.sched_getaffinity(0)) // 2)
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
@@ -35,9 +35,9 @@ class TritonPythonModel:
         self._outputs = [output.name for output in self._session.get_outputs()]
 
     def execute(self, requests):
-        """Runs what the dynamic batcher put together as one batch; one response a request, in order."""
-        # By DLPack, in and out: the stub of Triton 2.51 takes numpy's arrays for those of numpy 1, and where
-        # numpy 2 runs it would give wrong pixels and send empty tensors.
+        """Runs the requests of the dynamic batcher as one batch, and returns their responses in order."""
+        # By DLPack, in and out, as the stub of Triton 2.51 expects arrays of numpy 1. With numpy 2 it would
+        # give wrong pixels and send empty tensors.
         frames = [
             np.from_dlpack(pb_utils.get_input_tensor_by_name(request, "frames")) for request in requests
         ]

@@ -1,4 +1,4 @@
-"""The trained network as two ONNX models, as exporters of YOLO models write them."""
+"""Exports the trained network as two ONNX models in the format of YOLO exporters."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from onnx import TensorProto, helper, numpy_helper
 from network import HEIGHT, KEYPOINTS, WIDTH, Detector, Network, PoseModel
 
 _LEAST_VALUES = 64
-"""Smaller constants are left as they are: they are shapes and strides."""
+"""Least number of values of a constant that is halved. Smaller constants are shapes and strides."""
 
 
 def export(network: Network, labels: Sequence[str], folder: Path) -> tuple[Path, Path]:
     """Writes ``detect.onnx`` and ``pose.onnx``; returns their paths."""
     detect, pose = folder / "detect.onnx", folder / "pose.onnx"
-    shared = {"stride": "32", "imgsz": str([HEIGHT, WIDTH]), "license": "Apache-2.0"}
+    shared = {"stride": "32", "imgsz": str([HEIGHT, WIDTH]), "license": "Apache-2.0", "synthetic": "true"}
     names = {"names": str(dict(enumerate(labels))), "task": "detect"}
     _write(Detector(network), detect, {**shared, **names})
     people = {"names": str({0: labels[0]}), "task": "pose", "kpt_shape": str([KEYPOINTS, 3])}
@@ -50,7 +50,9 @@ def _write(model: torch.nn.Module, path: Path, metadata: dict[str, str]) -> None
 
 
 def _halve(model: onnx.ModelProto) -> None:
-    """Stores weights as float16, half the size; whoever loads the model widens them, so it runs as before."""
+    """Stores weights as float16, in half the size. They are cast to float32 in the graph, so runs do not
+    change.
+    """
     graph = model.graph
     casts = []
     for weights in graph.initializer:

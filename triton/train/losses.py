@@ -1,7 +1,7 @@
-"""What the network is asked to get right.
+"""The loss functions of the training.
 
-Cells are matched to objects by task alignment (Feng et al., "TOOD", 2021): those whose score and box are best
-together are to answer, as strongly as their box is good.
+Cells are matched to objects by task alignment (Feng et al., "TOOD", 2021). The cells with the best product of
+score and box are assigned to an object. Their target score is the quality of their box.
 """
 
 from __future__ import annotations
@@ -18,15 +18,18 @@ SIGMAS = (
     *(0.026, 0.025, 0.025, 0.035, 0.035, 0.079, 0.079, 0.072, 0.072),
     *(0.062, 0.062, 0.107, 0.107, 0.087, 0.087, 0.089, 0.089),
 )
-"""COCO's: how exactly people mark each keypoint."""
+"""COCO's tolerances of the keypoints: how precisely people annotate each."""
 
 _CELLS_AN_OBJECT = 10
 
 
 @dataclass(frozen=True)
 class Targets:
-    """Of n pictures with at most m objects, padded: ``boxes`` [n, m, 4] corners in pixels, ``labels`` [n, m],
-    ``real`` [n, m], ``keypoints`` [n, m, 17, 3] with COCO's flags, all 0 for what has none."""
+    """The truth of n pictures with m objects at most, padded.
+
+    ``boxes`` is [n, m, 4]: corners in pixels. ``labels`` and ``real`` are [n, m]. ``keypoints`` is [n, m, 17,
+    3] with COCO's flags, all 0 for objects without keypoints.
+    """
 
     boxes: Tensor
     labels: Tensor
@@ -35,7 +38,7 @@ class Targets:
 
 
 def loss(raw: Raw, targets: Targets, network: Network) -> dict[str, Tensor]:
-    """Its weighted parts; their sum is what training lowers."""
+    """Returns the weighted parts of the loss, whose sum is minimised."""
     owner, goal = _assign(raw, targets, network.centres)
     chosen = goal > 0
     batch, cell = chosen.nonzero(as_tuple=True)
@@ -76,7 +79,10 @@ def loss(raw: Raw, targets: Targets, network: Network) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def _assign(raw: Raw, targets: Targets, centres: Tensor) -> tuple[Tensor, Tensor]:
-    """[n, cells]: whose each cell is, and how strongly it is to answer, 0 where it is nobody's."""
+    """Assigns objects to cells. Returns the object's index and the target score of each cell, [n, cells].
+
+    The target score is 0 for a cell without an object.
+    """
     inside = ((centres[None, None] - targets.boxes[:, :, :2, None]).amin(2) > 0) & (
         (targets.boxes[:, :, 2:, None] - centres[None, None]).amin(2) > 0
     )
@@ -84,12 +90,12 @@ def _assign(raw: Raw, targets: Targets, centres: Tensor) -> tuple[Tensor, Tensor
     overlap = _iou(targets.boxes[:, :, None], raw.boxes.transpose(1, 2)[:, None]) * inside
     index = targets.labels[:, :, None].expand(-1, -1, raw.scores.shape[2])
     score = raw.scores.sigmoid().gather(1, index)
-    # A small constant: in the beginning no box overlaps, and the nearest cells still should learn.
+    # A small constant, as at first no box overlaps, and the nearest cells should still learn.
     alignment = (score.sqrt() * (overlap + 0.05).pow(6)) * inside
     best = alignment.topk(_CELLS_AN_OBJECT, dim=2)
     taken = torch.zeros_like(alignment).scatter_(2, best.indices, (best.values > 0).float())
     alignment = alignment * taken
-    # A cell that two objects want goes to the one that it fits better.
+    # A cell that two objects claim goes to the object that it fits better.
     value, owner = (alignment * (overlap + 1e-3)).max(1)
     mine = one_hot(owner, targets.boxes.shape[1]).transpose(1, 2) * (value > 0)[:, None] * taken
     alignment, overlap = alignment * mine, overlap * mine
@@ -102,7 +108,7 @@ def _assign(raw: Raw, targets: Targets, centres: Tensor) -> tuple[Tensor, Tensor
 
 
 def _iou(one: Tensor, other: Tensor) -> Tensor:
-    """Of corners [..., 4]."""
+    """Returns the intersection over union of boxes as corners [..., 4]."""
     low = torch.maximum(one[..., :2], other[..., :2])
     high = torch.minimum(one[..., 2:], other[..., 2:])
     shared = (high - low).clamp(min=0).prod(-1)
@@ -111,7 +117,10 @@ def _iou(one: Tensor, other: Tensor) -> Tensor:
 
 
 def _generous_iou(one: Tensor, other: Tensor) -> Tensor:
-    """Rezatofighi et al., "Generalized Intersection over Union", 2019: has a slope without overlap too."""
+    """Returns the GIoU, which has a gradient also without overlap.
+
+    Source: Rezatofighi et al., "Generalized Intersection over Union", 2019.
+    """
     low = torch.maximum(one[..., :2], other[..., :2])
     high = torch.minimum(one[..., 2:], other[..., 2:])
     shared = (high - low).clamp(min=0).prod(-1)

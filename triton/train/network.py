@@ -1,9 +1,9 @@
-"""One small network that finds objects and the joints of people; two models are cut out of it.
+"""A small network that finds objects and the joints of people; two models are exported from it.
 
-Input float32 [n, 3, 256, 320] RGB 0..1, the 320×240 frame with eight rows of padding above and below.
-Strides, anchors and output layouts are those of Ultralytics' v8 heads, [n, 4 + labels, 1680] and, for poses,
-[n, 56, 1680]: x, y, width, height in pixels of the input, scores 0..1, keypoints x, y and how likely they are
-to be seen.
+The input is float32 [n, 3, 256, 320] RGB in 0..1. It is the 320×240 frame with eight rows of padding above
+and below. Strides, anchors and outputs are those of Ultralytics' v8 heads: [n, 4 + labels, 1680], and [n, 56,
+1680] for poses. Boxes are x, y, width, height in pixels of the input; scores are in 0..1. Keypoints are x, y
+and the probability of being visible.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class _Block(nn.Module):
 
 
 class _Pooling(nn.Module):
-    """Lets the deepest cells see the whole picture: spatial pyramid pooling in a row, as in YOLOv5."""
+    """Spatial pyramid pooling in sequence, as in YOLOv5, so the deepest cells cover the whole picture."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -55,9 +55,12 @@ class _Pooling(nn.Module):
 
 @dataclass(frozen=True)
 class Raw:
-    """What the heads say of each of the 1680 cells: logits ``scores`` [n, labels, 1680], corners ``boxes``
-    [n, 4, 1680] in pixels, ``keypoints`` [n, 17, 3, 1680] x, y in pixels and the logit of being seen, and the
-    logit ``similarity`` [n, 1680] of how well they will fit (COCO's OKS)."""
+    """Raw outputs of the heads for the 1680 cells.
+
+    ``scores`` are logits [n, labels, 1680]. ``boxes`` are corners [n, 4, 1680] in pixels. ``keypoints`` are
+    [n, 17, 3, 1680]: x, y in pixels, and the logit of being visible. ``similarity`` are logits [n, 1680] of
+    the expected fit of the keypoints (COCO's OKS).
+    """
 
     scores: Tensor
     boxes: Tensor
@@ -66,7 +69,7 @@ class Raw:
 
 
 class Network(nn.Module):
-    """``labels``: how many; the first is the one that has keypoints."""
+    """The network for ``labels`` labels, of which only the first has keypoints."""
 
     def __init__(self, labels: int) -> None:
         super().__init__()
@@ -96,7 +99,7 @@ class Network(nn.Module):
         self.register_buffer("strides", strides)
 
     def forward(self, pictures: Tensor) -> Raw:
-        """The heads of each picture."""
+        """Returns the raw heads of each picture."""
         features, value = [], self.stem(pictures)
         for stage in self.stages:
             value = stage(value)
@@ -121,12 +124,12 @@ class Network(nn.Module):
 
 
 def _joined(heads: nn.ModuleList, levels: list[Tensor]) -> Tensor:
-    """float32, whatever the convolutions run in: pixels need its digits."""
+    """Joins the heads' outputs as float32, as pixels need its precision even if convolutions run in half."""
     return torch.cat([head(level).flatten(2).float() for head, level in zip(heads, levels, strict=True)], 2)
 
 
 def _cells() -> tuple[Tensor, Tensor]:
-    """[2, 1680] middles of the cells and [1, 1680] their strides, in pixels."""
+    """Returns the centres of the cells [2, 1680] and their strides [1, 1680], in pixels."""
     centres, strides = [], []
     for stride in STRIDES:
         rows, columns = torch.meshgrid(
@@ -145,21 +148,23 @@ class Detector(nn.Module):
         self.network = network
 
     def forward(self, images: Tensor) -> Tensor:
-        """[n, 4 + labels, 1680]."""
+        """Returns the detection head [n, 4 + labels, 1680]."""
         raw = self.network(images)
         return torch.cat((_centred(raw.boxes), raw.scores.sigmoid()), 1)
 
 
 class PoseModel(nn.Module):
-    """The network as a v8 pose model. A person's score is the geometric mean of two: that it is one, and how
-    well the joints will fit."""
+    """The network as a v8 pose model.
+
+    A person's score is the geometric mean of the class score and the expected fit of the keypoints.
+    """
 
     def __init__(self, network: Network) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, images: Tensor) -> Tensor:
-        """[n, 56, 1680]."""
+        """Returns the pose head [n, 56, 1680]."""
         raw = self.network(images)
         points = torch.cat((raw.keypoints[:, :, :2], raw.keypoints[:, :, 2:].sigmoid()), 2)
         score = (raw.scores[:, :1].sigmoid() * raw.similarity[:, None].sigmoid()).sqrt()

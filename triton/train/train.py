@@ -31,7 +31,7 @@ from rendered_world.things import LABELS
 
 _MOST_OBJECTS = 10
 _PEOPLE = 0.75
-"""More of them than elsewhere: their joints take the longest to learn."""
+"""Share of scenes with people. Their keypoints take longest to learn."""
 _SCALE = 320 / DRAWN_WIDTH
 _TOP = (HEIGHT - 240) // 2
 _PADDING = 114
@@ -39,7 +39,7 @@ _PADDING = 114
 
 @dataclass(frozen=True)
 class Scenes:
-    """n scenes: ``pictures`` uint8 [n, 240, 320, 3], the rest as `losses.Targets`, in pixels of the frame."""
+    """n scenes: ``pictures`` uint8 [n, 240, 320, 3], and `losses.Targets` in pixels of the frame."""
 
     pictures: NDArray[np.uint8]
     boxes: NDArray[np.float32]
@@ -69,7 +69,7 @@ def _scene(
 
 
 def render(count: int, first: int, processes: int) -> Scenes:
-    """Scenes ``first`` and on."""
+    """Renders ``count`` scenes from number ``first`` on."""
     pictures = np.zeros((count, 240, 320, 3), np.uint8)
     boxes = np.zeros((count, _MOST_OBJECTS, 4), np.float32)
     labels = np.zeros((count, _MOST_OBJECTS), np.int64)
@@ -84,7 +84,7 @@ def render(count: int, first: int, processes: int) -> Scenes:
 def batches(
     scenes: Scenes, size: int, epochs: int, random: np.random.Generator
 ) -> Iterator[tuple[torch.Tensor, Targets]]:
-    """Shuffled; half of the scenes mirrored, all in other light."""
+    """Yields batches in random order. Half of the scenes are mirrored, and all vary in brightness."""
     for _ in range(epochs):
         order = random.permutation(len(scenes.pictures))
         for start in range(0, len(order) - size + 1, size):
@@ -113,14 +113,14 @@ def _batch(
 
 
 def network_input(pictures: NDArray[np.uint8], light: NDArray[np.float32] | float = 1.0) -> torch.Tensor:
-    """What `network.Network` takes of frames, uint8 [n, 240, 320, 3] RGB."""
+    """Converts frames, uint8 [n, 240, 320, 3] RGB, to the input of `network.Network`."""
     canvas = np.full((len(pictures), HEIGHT, WIDTH, 3), _PADDING / 255, np.float32)
     canvas[:, _TOP : _TOP + 240] = (pictures.astype(np.float32) * light / 255).clip(0, 1)
     return torch.from_numpy(canvas).permute(0, 3, 1, 2)
 
 
 def train(scenes: Scenes, *, epochs: int, batch: int, seed: int, console: Console) -> Network:
-    """Returns the mean of the network over its last steps (Polyak averaging): better than its last."""
+    """Trains the network. Returns the average of its last weights (Polyak averaging)."""
     torch.manual_seed(seed)
     network = Network(len(LABELS)).to(memory_format=torch.channels_last)
     averaged = deepcopy(network)
@@ -168,11 +168,14 @@ def train(scenes: Scenes, *, epochs: int, batch: int, seed: int, console: Consol
 
 _PEAK_RATE = 2e-3
 _JOINTS_FROM, _JOINTS_WEIGHT = 0.25, 2.5
-"""Who is not found has no joints: people first; from that share of the steps on their joints above all."""
+"""Share of the steps after which the keypoints' loss gets more weight, and that weight.
+
+A person must be found before keypoints can be learnt.
+"""
 
 
 def _rate(step: int, steps: int) -> float:
-    """Up in a straight line, down along a cosine."""
+    """Returns the learning rate: a linear rise, then a cosine decay."""
     start = min(200, steps // 10)
     if step < start:
         return (step + 1) / start
@@ -189,7 +192,7 @@ def _follow(averaged: Network, network: Network, keep: float) -> None:
 
 
 def main() -> None:
-    """The command line."""
+    """Runs the command line."""
     parser = argparse.ArgumentParser(description="Trains the built-in models on rendered scenes.")
     parser.add_argument(
         "--to", type=Path, default=Path("inference/builtin"), help="folder; default: %(default)s"

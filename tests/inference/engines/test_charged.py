@@ -32,11 +32,12 @@ def test_the_other_observer_is_told_all() -> None:
     costs = RunCosts(metrics)
     costs.batch_done(Task.DETECT, 4, 0.2)
     costs.batch_failed(Task.POSE, 1, ModelFailed("no"))
-    costs.endpoint_seen("triton:8001", ready=True)
+    costs.endpoint_seen("triton:8001", ready=True, shares_memory=False)
     value = metrics.registry.get_sample_value
     assert value("mediaserver_batch_size_count", {"model": "detect"}) == 1
     assert value("mediaserver_model_errors_total", {"model": "pose", "error": "ModelFailed"}) == 1
     assert value("mediaserver_endpoint_ready", {"endpoint": "triton:8001"}) == 1
+    assert value("mediaserver_endpoint_shared_memory", {"endpoint": "triton:8001"}) == 0
 
 
 async def test_each_run_is_charged_to_the_session_that_asked_for_it(tiny_models: Path) -> None:

@@ -95,7 +95,7 @@ def test_keypoints_of_a_result_are_rounded_to_less_than_a_pixel() -> None:
     keypoints = np.full((1, 17, 3), (40.0, 30.0, 0.98765), np.float32)
     found = FoundPersons(np.array([BOX], np.float32), np.ones(1, np.float32), np.zeros(1, np.intp), keypoints)
     thing = Thing(7, "person", 0.9, (0.1, 0.2, 0.3, 0.4))
-    (pose,) = found.results([thing], Letterbox(0, 0, 320, 223), None)
+    (pose,) = found.results([thing], Letterbox(0, 0, 320, 223))
     assert (pose.id, pose.box) == (7, thing.box)
     assert pose.keypoints[3] == (0.125, 0.1345, 0.99)
 

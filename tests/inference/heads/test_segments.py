@@ -190,6 +190,6 @@ def test_a_result_has_its_outline_in_the_frame_rounded_and_inside() -> None:
         np.array([BOX], np.float32), np.ones(1, np.float32), np.ones(1, np.intp), (polygon,)
     )
     thing = Thing(7, "dog", 0.9, (0.1, 0.2, 0.3, 0.4))
-    (segment,) = found.results([thing], Letterbox(0, 30, 320, 180), None)
+    (segment,) = found.results([thing], Letterbox(0, 30, 320, 180))
     assert (segment.id, segment.label, segment.box) == (7, "dog", thing.box)
     assert segment.polygon == ((0.0, 0.0), (0.5, 0.0028), (0.25, 1.0))

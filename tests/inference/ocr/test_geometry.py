@@ -164,6 +164,17 @@ def test_the_width_of_a_line_is_bounded(length: int, width: int) -> None:
     assert line.shape[1] == width
 
 
+def test_the_widths_of_batches_are_few_and_little_of_them_is_padding() -> None:
+    widths = {
+        longest: stack_lines([np.zeros((LINE_HEIGHT, longest, 3), np.uint8)]).shape[2]
+        for longest in range(16, 1281)
+    }
+    assert all(longest <= width < longest + max(32, longest / 4) for longest, width in widths.items())
+    assert all(width % 32 == 0 for width in widths.values())
+    assert len(set(widths.values())) == 17
+    assert max(widths.values()) == 1280
+
+
 def test_lines_are_stacked_with_grey_on_the_right() -> None:
     batch = stack_lines([np.full((LINE_HEIGHT, width, 3), 9, np.uint8) for width in (40, 65)])
     assert batch.shape == (2, LINE_HEIGHT, 96, 3)

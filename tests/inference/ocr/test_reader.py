@@ -14,7 +14,7 @@ import pytest
 from inference.catalogue import find_models
 from inference.engines.contract import Engine, Head, HeadLayout, ModelInfo, ModelNotLoaded, Task
 from inference.engines.embedded import EmbeddedEngine
-from inference.ocr.reader import TextLines, decode_ctc, recognise
+from inference.ocr.reader import Legible, TextLines, decode_ctc, recognise
 from inference.ocr.turns import OcrTurns, shared_turns
 from inference.types import Floats, Image
 from tests.support.frames import canvas_of, frames
@@ -69,6 +69,23 @@ def test_ctc_score_is_the_mean_over_characters_not_over_blanks() -> None:
 
 
 def test_the_best_classes_alone_are_enough() -> None:
+    steps = np.array([[(0, 1, 0.6), (0, 1, 0.5), (0, 0, 0.99), (0, 2, 0.9)]], np.float32)
+    best_only = replace(READER, layout=HeadLayout.CTC_BEST)
+    assert decode_ctc(steps, best_only) == [("ab", pytest.approx(0.75))]
+
+
+def test_a_class_is_a_high_and_a_low_byte() -> None:
+    many = ("", *map(chr, range(0x4E00, 0x4E00 + 18_000)))
+    best_only = ModelInfo(Task.OCR_REC, "reader", many, HeadLayout.CTC_BEST, None)
+    numbers = np.array([3000, 0, 17_999, 255, 256])
+    steps = np.stack((numbers // 256, numbers % 256, np.full(5, 0.9)), axis=1)[np.newaxis]
+    expected = "".join(many[number] for number in numbers)
+    # Half precision holds bytes, and not the classes themselves.
+    assert decode_ctc(steps.astype(np.float16).astype(np.float32), best_only)[0][0] == expected
+    assert (numbers.astype(np.float16) != numbers).any()
+
+
+def test_a_reader_that_an_earlier_version_exported_is_read_as_well() -> None:
     steps = np.array([[(1, 0.6), (1, 0.5), (0, 0.99), (2, 0.9)]], np.float32)
     best_only = replace(READER, layout=HeadLayout.CTC_BEST)
     assert decode_ctc(steps, best_only) == [("ab", pytest.approx(0.75))]
@@ -94,8 +111,39 @@ async def test_a_batch_has_eight_lines_at_most_and_fewer_long_ones(
     images = [np.zeros((48, width, 3), np.uint8) for width in widths]
     lines = TextLines([np.zeros((4, 2), np.float32)] * len(images), images)
     recogniser = Recogniser()
-    await recognise(cast("Engine", recogniser), lines, executor, OcrTurns(shared_turns()))
+    await recognise(cast("Engine", recogniser), lines, executor, OcrTurns(shared_turns()), Legible())
     assert recogniser.batches == [(8, 48, 320), (3, 48, 320), (2, 48, 1280), (2, 48, 1280)]
+
+
+class TwoSided:
+    """Reads a line by the brightness of its left end, as surely as that is bright."""
+
+    models: ClassVar = {Task.OCR_REC: READER}
+
+    async def infer(self, task: Task, images: Image) -> Head:
+        ends = images[:, 24, 4, 0].tolist()
+        return (np.concatenate([one_hot(1 if end > 128 else 2, 3, probability=end / 255) for end in ends]),)
+
+
+def line(left: int, right: int) -> Image:
+    image = np.full((48, 320, 3), left, np.uint8)
+    image[:, 160:] = right
+    return image
+
+
+async def test_what_is_not_read_surely_is_looked_at_again_upside_down(executor: Executor) -> None:
+    quad = np.array(((0.1, 0.1), (0.3, 0.1), (0.3, 0.2), (0.1, 0.2)), np.float32)
+    lines = TextLines([quad] * 3, [line(215, 250), line(250, 255), line(215, 100)])
+    turned, sure, upright = await recognise(
+        cast("Engine", TwoSided()), lines, executor, OcrTurns(shared_turns()), Legible()
+    )
+    assert (turned.text, turned.score) == ("ac", pytest.approx(250 / 255, abs=0.001))
+    assert turned.quad[0] == pytest.approx((0.3, 0.2)), "its own top left"
+    assert (sure.score, sure.quad[0]) == (pytest.approx(250 / 255, abs=0.001), pytest.approx((0.1, 0.1)))
+    assert (upright.score, upright.quad[0]) == (
+        pytest.approx(215 / 255, abs=0.001),
+        pytest.approx((0.1, 0.1)),
+    )
 
 
 # --- with the real models -----------------------------------------------------------------------------
@@ -141,6 +189,19 @@ async def test_turned_text_is_read_and_its_quad_starts_at_its_own_top_left(
     assert np.array(text.quad[0]) * (640, 480) == pytest.approx(expected, abs=15)
 
 
+@pytest.mark.parametrize("turns", [0, 1, 2, 3])
+async def test_words_are_read_at_every_quarter_turn(
+    ocr_engine: Engine, executor: Executor, turns: int
+) -> None:
+    words = ["OPEN", "HOTEL", "Bakery", "TAXI", "Pharmacy", "STOP"]
+    page = np.full((480, 640, 3), 235, np.uint8)
+    for number, word in enumerate(words):
+        x, y = 50 + 300 * (number % 2), 110 + 140 * (number // 2)
+        cv2.putText(page, word, (x, y), cv2.FONT_HERSHEY_DUPLEX, 1.6, (20, 20, 40), 3, cv2.LINE_AA)
+    texts = await read_text(ocr_engine, np.ascontiguousarray(np.rot90(page, turns)), executor)
+    assert {text.text for text in texts} == set(words)
+
+
 @pytest.mark.parametrize("shape", [(240, 320, 3), (16, 16, 3), (20, 2000, 3)])
 async def test_a_frame_without_text_gives_none(
     ocr_engine: Engine, executor: Executor, shape: tuple[int, ...]
@@ -171,3 +232,28 @@ async def test_an_engine_without_ocr_models_says_so(executor: Executor) -> None:
 def sign_frame(media_dir: Path) -> Image:
     """Second 1 of the clip: one sign alone."""
     return next(picture for time_s, picture in frames(media_dir / "text.mp4") if time_s >= 1.0)
+
+
+# Those of the photographs that have writing, a sign or a number in them.
+WITH_TEXT = {
+    *("000000005001", "000000160012", "000000184324", "000000205401", "000000311303", "000000357888"),
+    *("000000417285", "000000423617", "000000434204", "000000460229", "000000475678", "000000520707"),
+    *("000000553664", "000000568290"),
+}
+
+
+async def test_reads_nothing_where_there_is_nothing_to_read(
+    ocr_engine: Engine, executor: Executor, media_dir: Path
+) -> None:
+    """Walls, woods, animals, an aeroplane whose silhouette is an X."""
+    photographs = sorted((media_dir.parent / "accuracy" / "images").glob("*.jpg"))
+    if not photographs:
+        pytest.skip(f"no photographs beside {media_dir}")
+    read = {}
+    for path in photographs:
+        if path.stem not in WITH_TEXT:
+            picture = np.asarray(cv2.imread(str(path), cv2.IMREAD_COLOR_RGB), np.uint8)
+            texts = await read_text(ocr_engine, picture, executor)
+            read[path.stem] = [text.text for text in texts]
+    assert {name: texts for name, texts in read.items() if texts} == {}
+    assert len(read) == 38

@@ -36,12 +36,12 @@ def test_a_request_is_due_at_the_next_frame_until_ocr_starts() -> None:
     assert trigger.observe(5.0, [], STILL) is None
 
 
-def test_a_request_inside_the_minimum_interval_waits_until_it_is_over() -> None:
+def test_a_request_does_not_wait_for_the_minimum_interval_and_a_label_does() -> None:
     trigger = OcrTrigger(LABELS)
     run(trigger, 10.0)
+    assert trigger.observe(10.1, ["sign"], STILL) is None
     trigger.request()
-    assert trigger.observe(11.9, [], STILL) is None
-    assert trigger.observe(12.0, [], STILL) is OcrReason.TRIGGER
+    assert trigger.observe(10.2, [], STILL) is OcrReason.TRIGGER
 
 
 def test_a_request_while_ocr_runs_waits_for_its_end() -> None:
@@ -53,18 +53,21 @@ def test_a_request_while_ocr_runs_waits_for_its_end() -> None:
     assert trigger.observe(9.1, [], STILL) is OcrReason.TRIGGER
 
 
-def test_a_long_run_is_followed_by_a_long_pause_and_a_short_one_by_the_minimum_interval() -> None:
+def test_a_long_run_is_followed_by_a_long_pause_also_for_a_request() -> None:
     trigger = OcrTrigger(LABELS)
     trigger.started(0.0)
     trigger.finished(3.0)
     trigger.request()
     assert trigger.observe(PAUSE * 3.0 - 0.1, [], STILL) is None
     assert trigger.observe(PAUSE * 3.0, [], STILL) is OcrReason.TRIGGER
+
+
+def test_a_short_run_is_followed_by_the_minimum_interval() -> None:
+    trigger = OcrTrigger(LABELS)
     trigger.started(6.0)
     trigger.finished(0.1)
-    trigger.request()
-    assert trigger.observe(7.9, [], STILL) is None
-    assert trigger.observe(8.0, [], STILL) is OcrReason.TRIGGER
+    assert trigger.observe(7.9, ["sign"], STILL) is None
+    assert trigger.observe(8.0, [], STILL) is OcrReason.LABEL
 
 
 # --- label ------------------------------------------------------------------------------------------

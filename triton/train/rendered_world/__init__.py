@@ -1,4 +1,4 @@
-"""A world that is drawn, not photographed: people, vehicles, animals and signs, and the truth about them.
+"""A drawn world of people, vehicles, animals and signs, with its ground truth.
 
-Coordinates are pixels of a picture of 640×480, x to the right and y down, whatever size is drawn.
+Coordinates are pixels of a 640×480 picture, x to the right and y down, whatever size is drawn.
 """

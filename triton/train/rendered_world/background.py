@@ -1,4 +1,4 @@
-"""What is behind everything: streets, rooms, mere colour; and clutter, which is nothing that has a name."""
+"""Backgrounds: streets, rooms, plain colours, and clutter without a label."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def _gradient(canvas: Canvas, random: np.random.Generator) -> None:
 
 
 def _texture(canvas: Canvas, random: np.random.Generator) -> None:
-    """Noise of several sizes, one upon the other."""
+    """Draws noise of several scales."""
     rows, columns = canvas.pixels.shape[:2]
     total: NDArray[np.float32] = np.full((rows, columns, 3), _colour(random, 60, 200), np.float32)
     for cells, strength in ((3, 60), (12, 40), (48, 22)):
@@ -105,7 +105,7 @@ def _blend(canvas: Canvas, top: float, bottom: float, above: Colour, below: Colo
 
 
 def _clutter(canvas: Canvas, random: np.random.Generator) -> None:
-    """Poles, balls, boxes, sticks and blots: what a figure is made of, and none."""
+    """Draws poles, balls, boxes and blots, which resemble parts of figures but are none."""
     x, y = float(random.uniform(0, WIDTH)), float(random.uniform(0, HEIGHT))
     size, colour = float(random.uniform(8, 110)), _colour(random)
     lean = float(random.normal(0, size))

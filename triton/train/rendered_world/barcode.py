@@ -10,8 +10,11 @@ from numpy.typing import NDArray
 
 VALUE_BITS = 48
 ROWS, COLUMNS = 7, 10
-"""48 bits of value and 16 of checksum, one block each; the last six blocks stay black. The sides of a block
-should be multiples of 16 pixels: a macroblock that straddles two is left unchanged by some encoders."""
+"""Blocks of 48 bits of value and 16 bits of checksum; the last six blocks stay black.
+
+The sides of a block should be multiples of 16 pixels. Some encoders do not update a macroblock that spans two
+blocks.
+"""
 BLACK, WHITE = 16, 235
 
 

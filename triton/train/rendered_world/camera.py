@@ -1,4 +1,4 @@
-"""What a camera and a video codec do to a picture."""
+"""Simulates the effects of a camera and a video codec on a picture."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 
 def photograph(picture: NDArray[np.uint8], random: np.random.Generator) -> NDArray[np.uint8]:
-    """Light, focus, motion, noise and compression of any strength that a picture can be used with."""
+    """Applies light, blur, motion, noise and compression of random strength."""
     shown: cv2.typing.MatLike = _light(picture, random)
     rows, columns = shown.shape[:2]
     if random.random() < 0.35:

@@ -1,4 +1,4 @@
-"""A picture to draw on, which knows how far each thing on it reaches."""
+"""A picture to draw on, which records the extent of each object."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _CIRCLE = np.array([(np.cos(turn), np.sin(turn)) for turn in np.linspace(0, 2 * 
 
 
 class Extent:
-    """How far something reaches; coordinates as in `rendered_world`."""
+    """The extent of an object, in coordinates of `rendered_world`."""
 
     def __init__(self) -> None:
         self._low = np.full(2, np.inf)
@@ -35,15 +35,18 @@ class Extent:
         self._high = np.maximum(self._high, points.max(axis=0))
 
     def box(self) -> Box:
-        """What is inside the picture; without an area where nothing is."""
+        """Returns the box of the part inside the picture; without an area if there is none."""
         low = np.clip(self._low, 0, (WIDTH, HEIGHT))
         high = np.clip(self._high, 0, (WIDTH, HEIGHT))
         return (float(low[0]), float(low[1]), float(high[0] - low[0]), float(high[1] - low[1]))
 
 
 class Canvas:
-    """``pixels`` is uint8 [height, width, 3] RGB, of the proportions of 640×480. ``owners``, uint8
-    [height, width], says which object is seen at each pixel, counted from 1 as drawn; 0 is the background."""
+    """A canvas: ``pixels`` uint8 [height, width, 3] RGB, with the aspect of 640×480.
+
+    ``owners``, uint8 [height, width], is the number of the visible object at each pixel, from 1 in drawing
+    order. 0 is the background.
+    """
 
     def __init__(self, width: int) -> None:
         self.scale = width / WIDTH
@@ -54,7 +57,7 @@ class Canvas:
 
     @contextlib.contextmanager
     def drawing_object(self) -> Iterator[tuple[int, Extent]]:
-        """All that is drawn meanwhile is one object: its number and its extent."""
+        """Draws one object in the block; yields its number and its extent."""
         self._objects += 1
         self._extent = Extent()
         try:
@@ -115,7 +118,7 @@ class Canvas:
             cv2.fillPoly(self.owners, fixed, self._objects, cv2.LINE_8, _SHIFT)
 
     def _fixed(self, points: NDArray[np.float64]) -> NDArray[np.int32]:
-        """OpenCV's pixel centres lie on whole numbers, ours half a pixel further."""
+        """Converts coordinates: OpenCV's pixel centres are integers, here they are half a pixel further."""
         return np.asarray(np.round((points * self.scale - 0.5) * (1 << _SHIFT)), np.int32)
 
 

@@ -1,7 +1,7 @@
-"""How people look: a skeleton in three dimensions and clothes, drawn part by part, the farthest first.
+"""Draws people: a skeleton in three dimensions and clothes, part by part, the farthest part first.
 
-The body's own frame: heights of the body as unit, x to the person's left, y up, z to where the chest faces;
-the origin is on the ground between the feet of one who stands straight. Keypoints are COCO's 17.
+The body's coordinates are in body heights. x goes to the person's left, y up, z in the direction of the
+chest. The origin is on the ground between the feet of a person who stands straight. Keypoints are COCO's 17.
 """
 
 from __future__ import annotations
@@ -18,17 +18,20 @@ from rendered_world.person import Limb, Look, Person
 
 NOSE, LEFT_EYE, RIGHT_EYE, LEFT_EAR, RIGHT_EAR = range(5)
 SHOULDER, ELBOW, WRIST, HIP, KNEE, ANKLE = 5, 7, 9, 11, 13, 15
-"""Of the left side; the right one is one further."""
+"""Indices of the left keypoints; those of the right are one higher."""
 
 KEYPOINTS = 17
 FLIPPED = (0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15)
-"""Where each keypoint goes in a mirrored picture."""
+"""Index of each keypoint in a mirrored picture."""
 
 
 def _limb(
     root: NDArray[np.float64], side: int, limb: Limb, lengths: tuple[float, float], bends: int
 ) -> NDArray[np.float64]:
-    """[3, 3]: root, middle and end. ``side`` is 1 for the left; ``bends`` 1 forwards, -1 backwards."""
+    """Returns the joints of a limb, [3, 3]: root, middle and end.
+
+    ``side`` is 1 for the left. ``bends`` is 1 forwards, -1 backwards.
+    """
 
     def direction(swing: float) -> NDArray[np.float64]:
         outwards, down = math.sin(limb.spread), math.cos(limb.spread)
@@ -40,9 +43,11 @@ def _limb(
 
 @dataclass(frozen=True, slots=True)
 class Skeleton:
-    """``points``: [17, 3] x, y in pixels of the picture and depth in pixels, larger is nearer; ``seen``:
-    [17], false where the head hides a point of the face, or the torso a joint, so that nobody could tell
-    where it is. ``unit``: pixels of a body height."""
+    """The keypoints of a person in the picture.
+
+    ``points`` is [17, 3]: x, y in pixels, and depth in pixels, larger is nearer. ``seen`` is [17], false if
+    head or torso hide a keypoint entirely. ``unit`` is the body's height in pixels.
+    """
 
     points: NDArray[np.float64]
     seen: NDArray[np.bool_]
@@ -54,7 +59,7 @@ _HEAD_RADIUS = 0.062
 
 
 def skeleton(person: Person) -> Skeleton:
-    """Where the joints are in the picture, seen by a camera far away."""
+    """Projects the joints to the picture, for a camera far away."""
     pose, look = person.pose, person.look
     stout = 0.5 + 0.5 * look.stoutness
     body = np.zeros((KEYPOINTS, 3))
@@ -114,11 +119,11 @@ def draw(canvas: Canvas, person: Person) -> Skeleton:
 
 
 _Part = tuple[float, Callable[[Canvas], None]]
-"""Depth, and what draws it."""
+"""Depth of a part, and a function that draws it."""
 
 
 def _arm_depth(bones: Skeleton, side: int) -> float:
-    """An arm before the chest is nearer than the chest's middle by its own thickness."""
+    """Returns the depth of an arm. In front of the chest it is nearer by its own thickness."""
     in_front = _arm_is_in_front(bones, side)
     return (
         _depth(bones, SHOULDER + side, ELBOW + side, WRIST + side)
@@ -177,7 +182,7 @@ def _leg(bones: Skeleton, look: Look, side: int) -> _Part:
 
 
 def _forwards(bones: Skeleton) -> float:
-    """How far the chest's direction points to the picture's right, -1 to 1."""
+    """Returns how far the chest points to the picture's right, -1 to 1."""
     across = bones.points[SHOULDER] - bones.points[SHOULDER + 1]
     return float(across[2] / (np.hypot(across[0], across[2]) or 1.0)) * -1.0
 
@@ -213,7 +218,7 @@ def _torso_radius(bones: Skeleton, look: Look) -> float:
 
 
 def _torso_rows(bones: Skeleton) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64]]]:
-    """The strokes that a torso is made of, from the shoulders down: left and right end of each."""
+    """Yields the strokes of a torso from the shoulders down: left and right end of each."""
     left, right, left_hip, right_hip = bones.points[[SHOULDER, SHOULDER + 1, HIP, HIP + 1], :2]
     for share in np.linspace(0, 0.93, 9):
         yield left + (left_hip - left) * share, right + (right_hip - right) * share

@@ -1,6 +1,6 @@
-"""The sample clip: twenty seconds of a street, and the truth about each of its frames.
+"""The sample clip: twenty seconds of a street, with the truth of each frame.
 
-A function of time without a memory: any frame can be drawn, and asked about, by its number alone.
+A frame is a pure function of time. So any frame can be drawn, and its truth given, by its number alone.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rendered_world import barcode
 from rendered_world.canvas import HEIGHT, WIDTH, Canvas, shade
 from rendered_world.person import Look, Person, Pose, standing, walking, waving
 from rendered_world.scene import Scene, Truth
@@ -21,16 +20,13 @@ FPS = 30
 SECONDS = 20
 FRAMES = FPS * SECONDS
 
-CODE = (480, 368, 160, 112)
-"""x, y, width, height of the barcode with the frame's number, in the lower right corner."""
-
 _PAVEMENT, _ROAD = 268.0, 396.0
-"""Where they begin, from above."""
+"""y of the upper edges in pixels."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A sign that hangs from ``start`` to ``end``, seconds."""
+    """A sign that is visible from ``start`` to ``end``, in seconds."""
 
     start: float
     end: float
@@ -76,7 +72,7 @@ _TOM = Look(
 
 
 def frame(number: int, width: int = WIDTH) -> tuple[NDArray[np.uint8], list[Truth]]:
-    """Frame ``number``, 0 … ``FRAMES`` - 1: uint8 [height, width, 3] RGB, and everything in it."""
+    """Draws frame ``number``, 0 to ``FRAMES`` - 1: uint8 [height, width, 3] RGB. Also returns its truth."""
     canvas = Canvas(width)
     _draw_street(canvas)
     scene = Scene(canvas)
@@ -85,20 +81,16 @@ def frame(number: int, width: int = WIDTH) -> tuple[NDArray[np.uint8], list[Trut
             scene.put_person(item)
         else:
             scene.put(item)
-    code = np.zeros((CODE[3], CODE[2]), np.uint8)
-    barcode.draw(code, number)
-    with canvas.drawing_object():
-        canvas.paste(np.repeat(code[:, :, None], 3, axis=2), *CODE)
     return canvas.pixels, scene.truths()
 
 
 def truth(number: int) -> list[Truth]:
-    """What is in frame ``number``; faster than drawing it finely."""
+    """Returns the truth of frame ``number``, faster than drawing it in full size."""
     return frame(number, WIDTH // 4)[1]
 
 
 def cast(time_s: float) -> list[Person | Thing]:
-    """Who and what is there at that time, from the back to the front."""
+    """Returns the persons and objects at that time, from the back to the front."""
     there: list[Person | Thing] = [TrafficLight(596, 150, 76, int(time_s / 5) % 3)]
     there += [
         Sign(330, 150, 62, shown.text, (24, 62, 120), (250, 250, 245))
@@ -119,7 +111,7 @@ def cast(time_s: float) -> list[Person | Thing]:
 
 
 def _place(time_s: float, begins: float, pixels_a_second: float) -> float:
-    """x of what comes in at the left, or, with a speed below 0, at the right, at that time."""
+    """Returns x of an object that enters at the left, or at the right if its speed is negative."""
     gone = (time_s - begins) * pixels_a_second
     return (WIDTH + 150 if pixels_a_second < 0 else -150) + gone
 
@@ -134,7 +126,7 @@ def _walker(
 
 
 def _greeting(time_s: float) -> Pose:
-    """Looks around, and waves for two of every five seconds."""
+    """Returns the pose of a person who looks around, and waves for two of every five seconds."""
     turning = 0.35 * math.sin(time_s * 0.7)
     if time_s % 5 < 2:
         return waving(2 * math.pi * 1.2 * time_s, turning)

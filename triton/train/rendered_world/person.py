@@ -1,7 +1,4 @@
-"""Who somebody is, and how they hold themselves: looks and poses.
-
-The body's own frame is that of `rendered_world.figure`.
-"""
+"""Looks and poses of persons. The body's coordinates are those of `rendered_world.figure`."""
 
 from __future__ import annotations
 
@@ -28,8 +25,10 @@ class Limb:
 
 @dataclass(frozen=True, slots=True)
 class Pose:
-    """``yaw`` 0 faces the camera, above it turns to the person's left; ``lean`` forwards. The head turns with
-    the body, and by ``head_yaw`` more."""
+    """A pose. ``yaw`` 0 faces the camera, above 0 turns to the person's left; ``lean`` is forwards.
+
+    The head turns with the body, and by ``head_yaw`` more. Angles are in radians.
+    """
 
     yaw: float = 0.0
     lean: float = 0.0
@@ -70,12 +69,12 @@ class Person:
 
     @property
     def reach(self) -> tuple[float, float]:
-        """About how wide and high the picture of it is, pixels."""
+        """Approximate width and height of the drawn person in pixels."""
         return 0.36 * self.height, self.height
 
 
 def random_look(random: np.random.Generator) -> Look:
-    """Anyone."""
+    """Makes random colours and proportions."""
 
     def colour() -> Colour:
         red, green, blue = (int(part) for part in random.integers(0, 256, 3))

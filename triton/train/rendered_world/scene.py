@@ -1,4 +1,4 @@
-"""One picture with everything that can be in it, and the truth about it."""
+"""One scene, and its ground truth."""
 
 from __future__ import annotations
 
@@ -17,29 +17,33 @@ from rendered_world.person import Person, random_look, random_pose
 from rendered_world.things import Bird, Bus, Car, CarFront, Dog, Sign, Thing, TrafficLight
 
 HIDDEN, VISIBLE = 1, 2
-"""COCO's flags of a keypoint: marked but not to be seen, and to be seen; 0 is not marked."""
+"""COCO's flags of a keypoint: annotated but hidden, and visible. 0 is not annotated."""
 
 _LEAST_SIDE = 10.0
-"""Pixels; what is smaller is not marked."""
+"""Least side in pixels of an annotated object."""
 _LEAST_SEEN = 0.4
-"""Share of an object that must not be behind others."""
+"""Least visible share of an annotated object."""
 _MOST_COVERED = 0.5
-"""Of the box of one by the box of another, when things are placed."""
+"""Largest share of a box that another may cover, when objects are placed."""
 HELD_OUT = 1_000_000
-"""Scenes from this number on are not trained on."""
+"""Scenes from this number on are not used for training."""
 
 _WORDS = ("OPEN", "EXIT", "CAFE", "TAXI", "STOP", "SALE", "HOTEL", "BANK", "ZOO", "PARK", "LIFT", "SHOP")
 
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """One object: ``box`` in pixels, of what of it lies in the picture; ``keypoints``: [17, 3] x, y and a
-    flag for a person, else ``None``; ``text`` of a sign."""
+    """The truth of one object.
+
+    ``box`` in pixels covers its part inside the picture. ``keypoints`` is [17, 3] for a person, x, y and a
+    flag, else ``None``. ``text`` is that of a sign. ``identity`` is constant over the frames of a clip.
+    """
 
     label: str
     box: Box
     keypoints: NDArray[np.float64] | None = None
     text: str = ""
+    identity: int = 0
 
 
 @dataclass(slots=True)
@@ -48,9 +52,9 @@ class Scene:
 
     canvas: Canvas
     _drawn: list[tuple[int, int, Truth]] = field(default_factory=list)
-    """Number of the object on the canvas, and how many pixels of it could be seen in the beginning."""
+    """The object's number on the canvas, and its number of visible pixels when it was drawn."""
 
-    def put_person(self, person: Person) -> None:
+    def put_person(self, person: Person, identity: int = 0) -> None:
         """In front of all that is there."""
         with self.canvas.drawing_object() as (number, extent):
             bones = figure.draw(self.canvas, person)
@@ -59,22 +63,21 @@ class Scene:
         inside = ((points[:, :2] >= 0) & (points[:, :2] < (WIDTH, HEIGHT))).all(axis=1)
         points[:, 2] = VISIBLE * (inside & bones.seen)
         points[points[:, 2] == 0] = 0
-        self._mark(number, Truth("person", extent.box(), points))
+        self._mark(number, Truth("person", extent.box(), points, identity=identity))
 
-    def put(self, thing: Thing) -> None:
+    def put(self, thing: Thing, identity: int = 0) -> None:
         """In front of all that is there."""
         with self.canvas.drawing_object() as (number, extent):
             thing.draw(self.canvas)
-        self._mark(
-            number, Truth(thing.label, extent.box(), text=thing.text if isinstance(thing, Sign) else "")
-        )
+        text = thing.text if isinstance(thing, Sign) else ""
+        self._mark(number, Truth(thing.label, extent.box(), text=text, identity=identity))
 
     def _mark(self, number: int, truth: Truth) -> None:
         if min(truth.box[2:]) >= _LEAST_SIDE:
             self._drawn.append((number, int(np.count_nonzero(self.canvas.owners == number)), truth))
 
     def truths(self) -> list[Truth]:
-        """Of what is not hidden behind other things, now that all is drawn."""
+        """Returns the truth of all objects that are not hidden by others. Call it after drawing."""
         owners, scale = self.canvas.owners, self.canvas.scale
         shown = []
         for number, whole, truth in self._drawn:
@@ -87,8 +90,10 @@ class Scene:
 
 
 def still(seed: int, width: int = 320, people: float = 0.5) -> tuple[NDArray[np.uint8], list[Truth]]:
-    """Scene number ``seed``, ``width`` pixels wide, as a camera would show it, and its truth. ``people``: the
-    share of all that is in it."""
+    """Draws scene number ``seed``, ``width`` pixels wide, as seen by a camera. Returns it with its truth.
+
+    ``people`` is the share of persons among the objects.
+    """
     random = np.random.default_rng(seed)
     # Cameras and servers make pictures smaller: some are drawn larger than wanted first.
     drawn = width * 2 if random.random() < 0.25 else width
@@ -108,12 +113,12 @@ def still(seed: int, width: int = 320, people: float = 0.5) -> tuple[NDArray[np.
 
 
 def _distance(item: Person | Thing) -> float:
-    """What stands lower in the picture is nearer; what hangs is behind all."""
+    """Returns the drawing order: objects lower in the picture are nearer; hanging objects are behind all."""
     return 0.0 if item.hangs else item.y
 
 
 def _cast(random: np.random.Generator, people: float) -> list[Person | Thing]:
-    """Who and what is in the picture, where no one hides too much of another."""
+    """Chooses persons and objects, none of which covers too much of another."""
     chosen: list[Person | Thing] = []
     boxes: list[Box] = []
     wanted = int(random.integers(1, 9)) if random.random() < 0.95 else 0
@@ -180,7 +185,7 @@ def _any_sign(random: np.random.Generator, x: float, size: float) -> Sign:
 
 
 def _rough_box(item: Person | Thing) -> Box:
-    """About where it will be, so that placing costs no drawing."""
+    """Estimates an object's box without drawing it."""
     width, height = item.reach
     top = item.y - (height / 2 if item.hangs else height)
     return (item.x - width / 2, top, width, height)
@@ -194,7 +199,7 @@ def _covered(box: Box, by: Box) -> float:
 
 
 def marks_on(picture: NDArray[np.uint8], truths: Sequence[Truth]) -> NDArray[np.uint8]:
-    """A copy of the picture with the truth drawn on it, for people to look at."""
+    """Returns a copy of the picture with the truth drawn on it."""
     canvas = Canvas(picture.shape[1])
     canvas.pixels = picture.copy()
     for truth in truths:

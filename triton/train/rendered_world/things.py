@@ -1,7 +1,7 @@
 """Vehicles, animals, signs and traffic lights.
 
-Each stands at ``x``, ``y``: the middle of where it touches the ground or, where it ``hangs``, its own middle.
-``facing`` is 1 to the right, -1 to the left; ``reach`` is about how wide and high it is, pixels.
+``x``, ``y`` is the middle of the object's base on the ground, or the centre of an object that ``hangs``.
+``facing`` is 1 to the right, -1 to the left. ``reach`` is the approximate width and height in pixels.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ _LAMPS: tuple[tuple[Colour, Colour], ...] = (
     ((255, 190, 40), (80, 62, 20)),
     ((60, 255, 110), (20, 66, 34)),
 )
-"""Lit and dark, from above."""
+"""Lit and dark colours, from the top."""
 
 
 def _at(x: float, y: float, size: float, facing: int, points: list[Point]) -> list[Point]:
-    """Points of a drawing of unit ``size`` that looks to the right, y up from the ground."""
+    """Scales the points of a drawing of unit ``size`` that faces right, y up from the ground."""
     return [(x + facing * px * size, y - py * size) for px, py in points]
 
 
@@ -39,7 +39,7 @@ class Car:
     facing: int
     colour: Colour
     boxy: float
-    """0 a saloon, 1 a van."""
+    """0 is a saloon, 1 a van."""
     label = "car"
     hangs = False
 
@@ -264,7 +264,7 @@ class Sign:
         return self.height * 0.55 * (len(self.text) + 1), self.height
 
     def draw(self, canvas: Canvas) -> None:
-        """Draws it. The text is drawn large and made smaller, which is smooth at any size."""
+        """Draws it. The text is drawn large and scaled down, so that it is smooth at any size."""
         face, weight, margin = cv2.FONT_HERSHEY_DUPLEX, 6, 34
         (width, height), _ = cv2.getTextSize(self.text, face, 3.0, weight)
         patch = np.full((height + 2 * margin, width + 2 * margin, 3), self.board, np.uint8)
