@@ -1,23 +1,47 @@
-"""A server in a process of its own: waiting until it is ready, and ending it."""
+"""Runs a server as a child process: finds free ports, waits until it is ready, and stops it."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import os
+import random
 import signal
+import socket
 
 import aiohttp
 
+from mediaserver.errors import AddressError
+
 _ASK_AGAIN_S = 0.1
+_PORTS = range(20_000, 32_768)
+"""Ports to try. Linux uses local ports from 32768 on for outgoing connections, macOS and Windows from 49152.
+
+So no outgoing connection can take a free port below before the server binds it.
+"""
 
 
 class NotReady(Exception):
-    """The process did not become ready; the message goes on from its name: ``ended with status 1``."""
+    """The process did not become ready. The message continues its name, as in ``ended with status 1``."""
+
+
+def free_ports(count: int, *preferred: int) -> list[int]:
+    """Returns ``count`` different free TCP ports of 127.0.0.1, those of ``preferred`` first.
+
+    Raises `mediaserver.errors.AddressError` if there are fewer.
+    """
+    found: list[int] = []
+    for port in dict.fromkeys((*preferred, *random.sample(_PORTS, len(_PORTS)))):
+        if len(found) == count:
+            return found
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            found.append(int(probe.getsockname()[1]))
+    raise AddressError("no free port on 127.0.0.1")
 
 
 async def wait_until_ready(process: asyncio.subprocess.Process, url: str, timeout_s: float) -> None:
-    """Returns when ``url`` answers 200. Raises `NotReady` when the process ends before, or time is up."""
+    """Waits until ``url`` answers 200. Raises `NotReady` if the process ends, or after ``timeout_s``."""
     try:
         async with asyncio.timeout(timeout_s), aiohttp.ClientSession() as http:
             while process.returncode is None:
@@ -32,9 +56,10 @@ async def wait_until_ready(process: asyncio.subprocess.Process, url: str, timeou
 
 
 async def stop(process: asyncio.subprocess.Process, timeout_s: float, *, group: bool = False) -> None:
-    """Ends the process: SIGTERM, then SIGKILL where it takes longer than ``timeout_s``, or where the caller
-    is cancelled meanwhile. With ``group`` it leads a process group, and what it has started is killed too.
-    Idempotent."""
+    """Stops the process: SIGTERM, then SIGKILL after ``timeout_s``, or if the caller is cancelled.
+
+    With ``group`` the process leads a process group, which is killed, too. Idempotent.
+    """
     try:
         if process.returncode is None:
             with contextlib.suppress(ProcessLookupError):

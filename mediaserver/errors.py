@@ -1,36 +1,47 @@
-"""Errors that end a command with one clear line instead of a traceback.
+"""Errors that end a command with one line instead of a traceback.
 
-``UserError``                exit status 1
-  ├─ ``UsageError``           what was asked for cannot be done as it was asked; exit status 2
-  │    ├─ ``SettingsError``      a setting cannot be used
-  │    ├─ ``AddressError``       the server cannot listen where it should
-  │    ├─ ``ModelError``         a model is missing or cannot be used
-  │    ├─ ``LicenceError``       a licence was not accepted
-  │    ├─ ``MissingPackage``     an optional package is needed
-  │    └─ ``UnreadableFile``     a file that was named cannot be read
-  ├─ ``OutputError``          something cannot be written
-  ├─ ``ClientError``          `mediaserver.client.errors`: the Python client cannot go on
-  ├─ ``ClipError``            `mediaserver.client.clip`: a clip cannot be played
-  ├─ ``DownloadError``        `mediaserver.models.download`: a file cannot be fetched
-  ├─ ``TritonServerError``    `mediaserver.models.local_triton`: Triton cannot be fetched or started
-  └─ ``HeartbeatError``       `mediaserver.telemetry.cloudwatch`: the heartbeat cannot be sent
+The hierarchy::
+
+    UserError                exit status 1
+      ├─ UsageError          the command cannot succeed as given; exit status 2
+      │    ├─ SettingsError    a setting cannot be used
+      │    ├─ AddressError     the server cannot listen on the address or port
+      │    ├─ ModelError       a model is missing or cannot be used
+      │    ├─ LicenceError     a licence was not accepted
+      │    ├─ MissingPackage   an optional package is needed
+      │    ├─ PackageConflict  another distribution has a package of the same name
+      │    └─ UnreadableFile   a named file cannot be read
+      ├─ OutputError         a file or standard output cannot be written
+      ├─ ClientError         mediaserver.client.errors: the Python client cannot go on
+      ├─ ClipError           mediaserver.client.errors: a clip cannot be played
+      ├─ DownloadError       mediaserver.models.download: a file cannot be fetched
+      ├─ TritonServerError   mediaserver.models.local_triton: Triton cannot be fetched or started
+      └─ HeartbeatError      mediaserver.telemetry.cloudwatch: the heartbeat cannot be sent
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 from collections.abc import Iterator
 from pathlib import Path
 
+_NO_THREAD = "can't start new thread"
+"""Message of CPython if there is no memory for a thread's stack."""
+_STS_NO_MEM = -4
+"""``cv2.Error.StsNoMem``."""
+_CANNOT_ALLOCATE = "Cannot allocate memory"
+"""Message of the dynamic linker, in an ``ImportError``."""
+
 
 class UserError(Exception):
-    """Its message is one line for the person who typed the command; ``exit_status`` is the command's."""
+    """An error with a message of one line for the user. ``exit_status`` is that of the command."""
 
     exit_status = 1
 
 
 class UsageError(UserError):
-    """What was asked for cannot be done as it was asked: trying again changes nothing."""
+    """The command cannot succeed as given; a retry would fail again."""
 
     exit_status = 2
 
@@ -40,7 +51,7 @@ class SettingsError(UsageError):
 
 
 class AddressError(UsageError):
-    """The server cannot listen where it should: the port is taken, or the address is not this machine's."""
+    """The server cannot listen: the port is in use, or the address is not one of this machine."""
 
 
 class ModelError(UsageError):
@@ -48,24 +59,28 @@ class ModelError(UsageError):
 
 
 class LicenceError(UsageError):
-    """A licence that asks for it was not accepted."""
+    """A licence that requires acceptance was not accepted."""
 
 
 class MissingPackage(UsageError):
     """An optional package is needed."""
 
 
+class PackageConflict(UsageError):
+    """Another distribution in this environment has a package with a name of the project's."""
+
+
 class UnreadableFile(UsageError):
-    """A file that was named cannot be read, or is not what it should be."""
+    """A named file cannot be read, or has the wrong content."""
 
 
 class OutputError(UserError):
-    """A file, a folder or standard output cannot be written: not there, not allowed, full."""
+    """A file, a folder or standard output cannot be written: missing, not permitted, or full."""
 
 
 @contextlib.contextmanager
 def reading(source: Path) -> Iterator[None]:
-    """Around the code that reads ``source``: an `OSError` becomes an `UnreadableFile` that names it."""
+    """Converts an `OSError` in the block to an `UnreadableFile` that names ``source``."""
     try:
         yield
     except OSError as exc:
@@ -74,8 +89,24 @@ def reading(source: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def writing(target: Path | str) -> Iterator[None]:
-    """Around the code that writes ``target``: an `OSError` becomes an `OutputError` that names it."""
+    """Converts an `OSError` in the block to an `OutputError` that names ``target``."""
     try:
         yield
     except OSError as exc:
         raise OutputError(f"cannot write {target}: {exc.strerror or exc}") from exc
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether ``error``, or one error of a group, reports that memory is exhausted."""
+    match error:
+        case MemoryError():  # also of NumPy and PyAV
+            return True
+        case OSError():  # EAGAIN: FFmpeg cannot start a thread
+            return error.errno in (errno.ENOMEM, errno.EAGAIN)
+        case RuntimeError():
+            return _NO_THREAD in str(error)
+        case ImportError():
+            return _CANNOT_ALLOCATE in str(error)
+        case BaseExceptionGroup():
+            return any(map(is_out_of_memory, error.exceptions))
+    return type(error).__module__ == "cv2" and getattr(error, "code", None) == _STS_NO_MEM

@@ -1,4 +1,4 @@
-"""Where the project's own files lie, and where it keeps what it fetched and what it needs for a while."""
+"""Folders of the project's own files, of its cache, and of temporary files."""
 
 from __future__ import annotations
 
@@ -11,37 +11,52 @@ from pathlib import Path
 from mediaserver.errors import writing
 
 _PACKAGE = Path(__file__).resolve().parent
+_PAGE = ("index.html", "404.html", "ui", "engine", "shared", "sample", "examples")
+"""The entries of the page's folder that are served. A checkout also has tests and tools there."""
 
 
 def web_root() -> Path:
-    """The folder of the page."""
+    """Returns the folder of the page."""
     return _shipped("web")
 
 
+def page_file(name: str) -> Path | None:
+    """Returns a served file by its path below the page's folder, else ``None``. Blocks.
+
+    A path that leads out of the folder gives ``None``.
+    """
+    root = web_root().resolve()
+    try:
+        file = (root / name).resolve()
+        shown = file.relative_to(root).as_posix().partition("/")[0] in _PAGE
+        return file if shown and file.is_file() else None
+    except (OSError, ValueError):  # ValueError: it lies elsewhere, or is no path at all
+        return None
+
+
 def sample_clip() -> Path:
-    """The clip that comes with the project, and is drawn by it: 20 s of a street, H.264, 640×480, 30 fps."""
+    """Returns the sample clip, which is a drawn street: 20 s, H.264, 640×480, 30 fps."""
     return web_root() / "sample" / "street.mp4"
 
 
 def triton_files() -> Path:
-    """The folder of the files that Triton's model repositories are made with."""
+    """Returns the folder of the files from which Triton's model repositories are made."""
     return _shipped("triton")
 
 
 def cache_folder() -> Path:
-    """Where fetched files are kept for this user, as the XDG Base Directory Specification has it; it need not
-    exist yet."""
+    """Returns this user's cache folder by the XDG Base Directory Specification. It may not exist yet."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mediaserver"
 
 
 def model_cache() -> Path:
-    """The folder of the models that were pulled."""
+    """Returns the folder of pulled models."""
     return cache_folder() / "models"
 
 
 @contextlib.contextmanager
 def temporary_folder(purpose: str) -> Iterator[Path]:
-    """An empty folder, gone afterwards. Raises `mediaserver.errors.OutputError`."""
+    """Yields an empty folder and removes it afterwards. Raises `mediaserver.errors.OutputError`."""
     with writing("temporary files"):
         folder = tempfile.TemporaryDirectory(prefix=f"mediaserver-{purpose}-")
     with folder as name:
@@ -49,6 +64,6 @@ def temporary_folder(purpose: str) -> Iterator[Path]:
 
 
 def _shipped(name: str) -> Path:
-    """A folder that lies beside this file in an installed wheel, and at the top of a checkout."""
+    """Returns a folder that is beside this file in an installed wheel, and at the top of a checkout."""
     installed = _PACKAGE / name
     return installed if installed.is_dir() else _PACKAGE.parent / name

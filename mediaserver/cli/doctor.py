@@ -16,9 +16,10 @@ from mediaserver.server.doctor import State, examine
 from mediaserver.settings.model import load
 
 DESCRIPTION = (
-    "Checks Python, packages, models, ports, UDP, Triton, what browsers need, clock and memory, for the "
-    "settings as they are, and says what to fix. Ends with 1 where something will not work."
+    "Checks this machine for the current settings: Python, packages, models, ports, UDP, Triton, what "
+    "browsers need, clock and memory. Each finding has its remedy. Exit status: 0, or 1 if a check failed."
 )
+EXAMPLES = ("mediaserver doctor", "mediaserver doctor --config mediaserver.toml --json")
 _SIGNS = {State.OK: "[green]✓[/]", State.WARNING: "[yellow]![/]", State.FAILED: "[red]✗[/]"}
 
 

@@ -10,14 +10,16 @@ from mediaserver.settings.model import load
 from mediaserver.telemetry.cloudwatch import INSTANCE_VARIABLE, live_sessions, report
 
 DESCRIPTION = (
-    f"Asks the server how many sessions live and tells CloudWatch, for the instance in {INSTANCE_VARIABLE}; "
-    "without that variable it does nothing. For a timer, once a minute."
+    "Reads the number of live sessions from the server and reports it to CloudWatch, once. A timer should "
+    f"run it every minute. The variable {INSTANCE_VARIABLE} names the instance; if it is unset, nothing is "
+    "reported."
 )
+EXAMPLES = ("mediaserver heartbeat", "mediaserver heartbeat --url http://127.0.0.1:9000")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Which server."""
-    parser.add_argument("--url", help="of the server; default: this machine, at MEDIASERVER_PORT")
+    parser.add_argument("--url", help="address of the server; default: this machine, port MEDIASERVER_PORT")
 
 
 def run(parsed: argparse.Namespace) -> int:

@@ -13,14 +13,16 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from inference.catalogue import BUILT_IN, CatalogueError
+from inference.catalogue import BUILT_IN, CatalogueError, task_of
+from inference.engines.contract import Task
 from inference.stages import FRAME_NETWORKS, Stage
 from inference.types import FRAME_HEIGHT, FRAME_WIDTH, Image
 from mediaserver.cli.output import say, show, standard_output
 from mediaserver.cli.subcommands import Subcommands
 from mediaserver.errors import ModelError, UnreadableFile, reading, writing
-from mediaserver.models.check import check_model
-from mediaserver.models.files import files_in_use, origin
+from mediaserver.models.check import CheckedModel, check_model
+from mediaserver.models.fetch import Places
+from mediaserver.models.files import PULL_DEFAULTS, files_in_use, origin
 from mediaserver.models.pull import pull
 from mediaserver.models.sources import SOURCES
 from mediaserver.models.ultralytics_export import to_onnx
@@ -28,52 +30,83 @@ from mediaserver.paths import model_cache, sample_clip
 from mediaserver.settings.model import Settings, load
 
 DESCRIPTION = (
-    "The models that the server runs. Those built in know a drawn world only; for the real one: "
-    "mediaserver models pull yolox_tiny."
+    "Manages the models that the server runs. Built-in models recognise drawn scenes only. Models for the "
+    f"real world: {PULL_DEFAULTS}."
 )
+EXAMPLES = ("mediaserver models list", PULL_DEFAULTS, "mediaserver models check mine.onnx")
+_OVERVIEW = f"""\
+mediaserver models: the models that the server runs.
+
+First steps:
+  mediaserver models list         show which models are used
+  mediaserver models catalogue    show which models can be pulled
+  {PULL_DEFAULTS}
+                                  fetch models for the real world (17 MB)
+
+All commands: mediaserver models --help"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The commands."""
-    commands = Subcommands(parser)
+    commands = Subcommands(parser, overview=_OVERVIEW)
 
-    _add_folder(commands.add("list", _list, "show the models that are there, whose they are, what is used"))
+    listing = ("mediaserver models list", "mediaserver models list --models ~/models")
+    _add_folder(
+        commands.add("list", _list, "list installed models, their origin, and which are used", listing)
+    )
 
-    commands.add("catalogue", _catalogue, "show the models that can be pulled")
+    showing = ("mediaserver models catalogue",)
+    commands.add("catalogue", _catalogue, "list the models that can be pulled", showing)
 
-    pulling = commands.add("pull", _pull, "fetch a model from those who made it, and check it")
-    pulling.add_argument("name", help="as `mediaserver models catalogue` lists it")
+    pulling = commands.add("pull", _pull, "fetch models from their authors and check them", (PULL_DEFAULTS,))
+    pulling.add_argument("names", nargs="+", metavar="name", help="a name of `mediaserver models catalogue`")
     pulling.add_argument(
         "--accept-licence",
         action="store_true",
-        help="accept a licence that is not a permissive one; without this you are asked",
+        help="accept licences that are not permissive; without this option the command asks",
     )
 
-    checking = commands.add("check", _check, "load a model, run it, and say what it is and how fast")
+    checking = commands.add(
+        "check",
+        _check,
+        "load a model, run it, and report its kind and speed",
+        ("mediaserver models check mine.onnx", "mediaserver models check mine-pose.onnx --task pose"),
+    )
     _add_file(checking)
 
-    adding = commands.add("add", _add, "check a model and copy it into the models folder")
+    adding = commands.add(
+        "add",
+        _add,
+        "check a model and copy it into the models folder",
+        ("mediaserver models add mine.onnx --models ~/models",),
+    )
     _add_file(adding)
     _add_folder(adding)
 
     exporting = commands.add(
         "export",
         _export,
-        "make a model that takes the uint8 frame as it is, and compare the two on a picture",
+        "write a model that takes uint8 frames, and compare it with the original on a picture",
+        ("mediaserver models export mine.onnx --image photo.jpg",),
     )
-    exporting.add_argument("weights", type=Path, help="YOLO as .onnx; as .pt with the package ultralytics")
+    exporting.add_argument(
+        "weights", type=Path, help="a YOLO as .onnx, or as .pt with the package ultralytics"
+    )
     _add_task(exporting)
     exporting.add_argument(
         "--size",
         type=_size,
         metavar="WxH",
-        help="what it looks at, e.g. 320x240, in multiples of 32; default: what the model is made for",
+        help="input size in multiples of 32, such as 320x256; default: the size of the model",
     )
     exporting.add_argument(
-        "--out", type=Path, metavar="FILE", help="where it goes; default: NAME.u8.onnx beside the weights"
+        "--out", type=Path, metavar="FILE", help="file to write; default: NAME.u8.onnx beside the weights"
     )
     exporting.add_argument(
-        "--image", type=Path, metavar="FILE", help="compare both on it; default: a frame of the sample clip"
+        "--image",
+        type=Path,
+        metavar="FILE",
+        help="picture to compare on; default: a frame of the sample clip",
     )
 
 
@@ -93,7 +126,7 @@ def _add_task(parser: argparse.ArgumentParser) -> None:
         "--task",
         choices=list(map(str, FRAME_NETWORKS)),
         default=str(Stage.DETECT),
-        help="what it finds: objects, people with their joints, or objects with their outlines; "
+        help="detect: objects; pose: people with their joints; segment: objects with their outlines; "
         "default: %(default)s",
     )
 
@@ -140,29 +173,43 @@ def _catalogue(parsed: argparse.Namespace) -> int:
 
 def _pull(parsed: argparse.Namespace) -> int:
     settings = load()
+    places = Places(settings.model_mirror, settings.model_cdn)
     with standard_output():
-        path = asyncio.run(
-            pull(parsed.name, settings.model_mirror, accept_licence=parsed.accept_licence, console=Console())
-        )
-    task = SOURCES[parsed.name].task
-    say(f"{asyncio.run(check_model(path, task))}\n{path}")
-    try:
-        used = files_in_use(settings)[task]
-    except ModelError as exc:  # of another model's; this one is there
-        say(str(exc))
-        return 0
-    if used != path:
-        say(f"{used} comes before it; MEDIASERVER_{task.upper()}_MODEL={parsed.name} takes this one")
+        paths = pull(parsed.names, places, accept_licence=parsed.accept_licence, console=Console())
+    for path in paths:
+        task = SOURCES[path.stem].task
+        say(f"{asyncio.run(check_model(path, task))}\n{path}")
+        _say_whether_used(settings, path, task)
     return 0
+
+
+def _say_whether_used(settings: Settings, path: Path, task: Task) -> None:
+    try:
+        used = files_in_use(settings).get(task)
+    except ModelError as exc:  # of another model; this model is usable
+        say(str(exc))
+        return
+    if used is None:
+        say("not used: the setting pose_model or pose_method chooses otherwise")
+    elif used != path:
+        stage = next(stage for stage in FRAME_NETWORKS if task_of(path, stage) is task)
+        say(f"{used} comes before it; MEDIASERVER_{stage.upper()}_MODEL={path.stem} takes this one")
 
 
 def _check(parsed: argparse.Namespace) -> int:
-    say(str(asyncio.run(check_model(parsed.file, FRAME_NETWORKS[Stage(parsed.task)].task))))
+    say(str(_checked(parsed)))
     return 0
 
 
+def _checked(parsed: argparse.Namespace) -> CheckedModel:
+    file: Path = parsed.file
+    if not file.is_file():
+        raise UnreadableFile(f"{file}: no such file; mediaserver models list has the installed models")
+    return asyncio.run(check_model(file, task_of(file, Stage(parsed.task))))
+
+
 def _add(parsed: argparse.Namespace) -> int:
-    checked = asyncio.run(check_model(parsed.file, FRAME_NETWORKS[Stage(parsed.task)].task))
+    checked = _checked(parsed)
     folder = _settings(parsed).models or model_cache()
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)

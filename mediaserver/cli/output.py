@@ -12,6 +12,11 @@ from rich.console import Console, RenderableType
 from mediaserver.errors import writing
 
 
+def in_utf8(name: str) -> str:
+    """The name of a file as text that can be written: bytes that are no UTF-8 as ``\\xff``."""
+    return os.fsencode(name).decode(errors="backslashreplace")
+
+
 def say(words: str) -> None:
     """Prints ``words`` as they are. Raises `mediaserver.errors.OutputError`."""
     with standard_output():

@@ -5,62 +5,111 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import json
 import os
-import time
-from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
-import numpy as np
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.markup import escape
+from rich.progress import Progress
 
 from inference.stages import Stage
-from mediaserver.cli.output import say, show
-from mediaserver.client.annotate import write_annotated
-from mediaserver.client.client import Channel, ClientError, ClientStats, InferenceClient
-from mediaserver.errors import OutputError, writing
-from signaling.messages import Error, Event, OcrEvent, PipelineConfig, Result, encode
+from mediaserver.cli.clip_argument import clip_argument
+from mediaserver.cli.output import in_utf8, say, show
+from mediaserver.cli.replay_progress import numbers, progress_bar
+from mediaserver.cli.replay_summary import Summary, drawn_words, summary_table
+from mediaserver.cli.results_file import ClipLines, results_file
+from mediaserver.client.annotate import check_format, write_annotated
+from mediaserver.client.client import Channel, ClientError, InferenceClient
+from mediaserver.client.live_address import LiveAddress
+from mediaserver.client.picture_folder import pictures_in
+from mediaserver.client.recording import check_recording
+from mediaserver.errors import OutputError, UsageError, writing
+from mediaserver.settings.model import load
+from signaling.messages import Error, Event, Result
+from signaling.pipeline_config import PipelineConfig
+
+Source: TypeAlias = Path | LiveAddress
 
 DESCRIPTION = (
-    "Plays a recorded clip into a server over real WebRTC, in real time, and shows what comes back. "
-    "Ends with 1 where no result came."
+    "Plays recordings into a server over WebRTC, in real time, and prints a summary of the results. A camera "
+    "(RTSP, MJPEG or a device) is played until Ctrl-C; a lost camera is opened again. Exit status: 0, or 1 "
+    "if no result came."
+)
+EXAMPLES = (
+    "mediaserver replay clip.mp4",
+    "mediaserver replay clip.mp4 --models detect,ocr --out results.jsonl --annotate annotated.mp4",
+    "mediaserver replay clip.mp4 pictures/ --every-frame --out results.jsonl",
+    "mediaserver replay rtsp://camera.example/live",
 )
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What to play, where to, and what to keep of it."""
-    parser.add_argument("clip", type=Path, help="a video file, such as MP4: whatever PyAV reads")
+    parser.add_argument(
+        "clips",
+        type=clip_argument,
+        nargs="+",
+        metavar="clip",
+        help="a video file, such as MP4, or a folder of pictures, played at 30 a second. Or a camera: "
+        "rtsp://…, http://… (MJPEG), /dev/video0. Several clips are played in turn, each in its own session",
+    )
     parser.add_argument(
         "--url",
-        default="ws://127.0.0.1:8080/ws/inference",
-        help="the server's WebSocket; default: %(default)s",
+        help="WebSocket of the server; default: ws://127.0.0.1:8080/ws/inference, with the host and port of "
+        "MEDIASERVER_HOST and MEDIASERVER_PORT if they are set",
     )
     parser.add_argument(
         "--models",
         type=_stages,
         metavar="LIST",
-        help=f"what to run, of {','.join(Stage)}; default: what the server runs unasked",
+        help=f"stages to run, of {','.join(Stage)}; default: the choice of the server",
     )
     parser.add_argument(
         "--channel",
         type=Channel,
         choices=list(Channel),
-        default=Channel.DATACHANNEL,
-        help="how results come: on the video's connection or through the WebSocket; with jpeg pictures go "
-        "through it too, for where UDP is blocked; default: %(default)s",
+        help="datachannel: results come over WebRTC. websocket: results come over the WebSocket. jpeg: "
+        f"frames go over the WebSocket, too, for networks that block UDP. default: {Channel.DATACHANNEL}",
     )
-    parser.add_argument("--token", help="session token, where the server asks for one")
     parser.add_argument(
-        "--relay-only", action="store_true", help="send media through the server's TURN server, no other way"
+        "--every-frame",
+        action="store_true",
+        help="infer each frame once, in order, as fast as the server can. Results are the same in each run, "
+        "for mediaserver compare",
     )
-    parser.add_argument("--out", type=Path, metavar="FILE", help="write each result as a line of JSON")
-    parser.add_argument("--annotate", type=Path, metavar="FILE", help="write the clip with results drawn in")
-    parser.add_argument("--duration", type=_seconds, metavar="S", help="stop after S seconds of the clip")
+    parser.add_argument(
+        "--wait",
+        type=_seconds,
+        default=0.0,
+        metavar="S",
+        help="wait up to S seconds for a server that is full, starting or down; default: 0",
+    )
+    parser.add_argument("--token", help="session token, if the server needs one")
+    parser.add_argument(
+        "--relay-only", action="store_true", help="send media through the server's TURN server only"
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="write each result, and each reading of texts, as a line of JSON (JSONL)",
+    )
+    parser.add_argument(
+        "--annotate",
+        type=Path,
+        metavar="FILE",
+        help="write the clip with the results drawn in, as .mp4, .mkv or .mov. With several clips, FILE is a "
+        "folder",
+    )
+    parser.add_argument(
+        "--duration",
+        type=_seconds,
+        metavar="S",
+        help="stop after S seconds of each clip; default: the whole clip",
+    )
     parser.add_argument("--json", action="store_true", help="print the summary as one line of JSON")
 
 
@@ -83,23 +132,29 @@ def _seconds(text: str) -> float:
 
 
 def run(parsed: argparse.Namespace) -> int:
-    """Plays the clip and prints the summary; 1 where no result came. Raises as `replay`."""
+    """Plays the clips and prints the summary; 1 where no result came. Raises as `replay`."""
+    if parsed.every_frame and (parsed.relay_only or parsed.channel not in (None, Channel.JPEG)):
+        raise UsageError("--every-frame sends pictures through the WebSocket: no --channel, no --relay-only")
+    first, *others = parsed.clips
     request = ReplayRequest(
-        clip=parsed.clip,
-        url=parsed.url,
+        clip=first,
+        others=tuple(others),
+        url=parsed.url or f"{load().local_url.replace('http', 'ws', 1)}/ws/inference",
         stages=parsed.models,
-        channel=parsed.channel,
+        channel=parsed.channel or Channel.DATACHANNEL,
         token=parsed.token,
         relay_only=parsed.relay_only,
         out=parsed.out,
         annotate=parsed.annotate,
         duration_s=parsed.duration,
+        every_frame=parsed.every_frame,
+        wait_s=parsed.wait,
     )
     summary = asyncio.run(replay(request, Console(stderr=True)))
     if parsed.json:
         say(summary.as_json())
     else:
-        show(summary_table(summary, parsed.clip.name))
+        show(summary_table(summary, in_utf8(", ".join(clip.name for clip in parsed.clips))))
     return 0 if summary.results else 1
 
 
@@ -107,7 +162,7 @@ def run(parsed: argparse.Namespace) -> int:
 class ReplayRequest:
     """What to play, where to, and what to keep of it."""
 
-    clip: Path
+    clip: Source
     url: str
     stages: tuple[str, ...] | None = None
     """Stages to switch on, the others off; ``None`` leaves the choice to the server."""
@@ -117,146 +172,169 @@ class ReplayRequest:
     out: Path | None = None
     annotate: Path | None = None
     duration_s: float | None = None
-
-
-@dataclass(slots=True)
-class Summary:
-    """What came of a replay; `as_json` is the object that ``--json`` prints."""
-
-    channel: Channel
-    frames_sent: int = 0
-    results: int = 0
-    ages_ms: list[float] = field(default_factory=list)
-    dropped: dict[str, int] = field(default_factory=dict)
-    labels: Counter[str] = field(default_factory=Counter)
-    texts: list[str] = field(default_factory=list)
-    first_result_at: float | None = None
-    last_result_at: float | None = None
-
-    @property
-    def inference_fps(self) -> float:
-        """Results a second between the first and the last one."""
-        if self.first_result_at is None or self.last_result_at is None or self.results < 2:
-            return 0.0
-        return (self.results - 1) / max(1e-6, self.last_result_at - self.first_result_at)
-
-    def add(self, result: Result) -> None:
-        """Counts a result that arrived just now."""
-        now = time.monotonic()
-        self.first_result_at = self.first_result_at or now
-        self.last_result_at = now
-        self.results += 1
-        self.dropped = result.dropped
-        self.labels.update(item.label for item in result.detections or result.segments or ())
-        if result.frame.capture_time_ms is not None:
-            self.ages_ms.append(time.time() * 1000.0 - result.frame.capture_time_ms)
-
-    def add_texts(self, event: Event) -> None:
-        """Keeps each text once, in the order of appearance."""
-        for item in event.texts if isinstance(event, OcrEvent) else ():
-            if item.text not in self.texts:
-                self.texts.append(item.text)
-
-    def age_ms(self, percentile: float) -> float | None:
-        """Age of results when they arrived, from the capture of their frame."""
-        return round(float(np.percentile(self.ages_ms, percentile)), 1) if self.ages_ms else None
-
-    def as_json(self) -> str:
-        """One line."""
-        return json.dumps(
-            {
-                "frames_sent": self.frames_sent,
-                "results": self.results,
-                "inference_fps": round(self.inference_fps, 2),
-                "result_age_ms": {"p50": self.age_ms(50), "p99": self.age_ms(99)},
-                "dropped": self.dropped,
-                "labels": dict(self.labels.most_common()),
-                "texts": self.texts,
-                "channel": self.channel,
-            }
-        )
+    """Of each clip."""
+    every_frame: bool = False
+    wait_s: float = 0.0
+    """For a place, before each clip."""
+    others: tuple[Source, ...] = ()
+    """Clips to be played after the first. Then ``annotate`` is a folder."""
+    warn_of_drawings: bool = True
+    """Whether to print a note, once, if models recognise drawn scenes only."""
 
 
 async def replay(request: ReplayRequest, console: Console) -> Summary:
-    """Plays the clip and returns what came of it; progress and problems go to ``console``.
+    """Plays the clips and returns what came of them; progress and problems go to ``console``.
 
-    Raises `ClientError`, `mediaserver.client.clip.ClipError`, `OutputError`.
+    Raises `ClientError`, `mediaserver.client.errors.ClipError`, `OutputError`.
     """
-    summary = Summary(request.channel)
+    summary = Summary(Channel.JPEG if request.every_frame else request.channel, request.every_frame)
+    plan = _plan(request)
+    with results_file(request.out) as put:
+        for clip, annotated in plan:
+            results = await _play(request, clip, summary, put, console, keep=annotated is not None)
+            if annotated is not None and isinstance(clip, Path):
+                await _annotate(clip, annotated, results, console)
+    return summary
+
+
+def _plan(request: ReplayRequest) -> list[tuple[Source, Path | None]]:
+    """Each clip with the file that it is to be written to; all checked before the first is played."""
+    clips = (request.clip, *request.others)
+    _check_playable(clips)
+    if request.out is not None:
+        _check_names(clips, request.out)
+        _check_writable(request.out)
+    if any(isinstance(clip, LiveAddress) for clip in clips):
+        if request.annotate is not None or request.every_frame:
+            raise UsageError("--annotate and --every-frame are for files: a live source leaves none")
+        return [(clip, None) for clip in clips]
+    annotated: list[Path | None] = [request.annotate] * len(clips)
+    if request.annotate is not None and request.others:
+        with writing(request.annotate):
+            request.annotate.mkdir(exist_ok=True)
+        annotated = [request.annotate / f"{Path(clip.name).stem}.mp4" for clip in clips]
+        if len(set(annotated)) < len(clips):
+            raise UsageError(f"cannot write {request.annotate}: two clips have the same name")
+    for out in (request.out, *annotated):
+        if out is not None and any(isinstance(clip, Path) and _is_same(out, clip) for clip in clips):
+            raise UsageError(f"cannot write {out}: it is the clip itself")
+    for out in annotated:
+        if out is not None:
+            check_format(out)
+            _check_writable(out)
+    return list(zip(clips, annotated, strict=True))
+
+
+def _check_playable(clips: Sequence[Source]) -> None:
+    for clip in (each for each in clips if isinstance(each, Path)):
+        check_recording(clip)
+
+
+def _check_writable(out: Path) -> None:
+    if out.is_dir() or not os.access(out if out.exists() else out.parent, os.W_OK):
+        raise OutputError(f"cannot write {out}: it or its folder is not there or not writable")
+
+
+def _check_names(clips: Sequence[Source], out: Path) -> None:
+    names = [name for clip in clips for name in _names(clip)]
+    if len(set(names)) < len(names):
+        raise UsageError(f"cannot write {out}: two clips or pictures have the same name")
+
+
+def _names(clip: Source) -> list[str]:
+    """What lines of results call the frames of ``clip``. Raises `ClipError`."""
+    if isinstance(clip, Path) and clip.is_dir():
+        return [picture.name for picture in pictures_in(clip)]
+    return [clip.name]
+
+
+def _is_same(out: Path, clip: Path) -> bool:
+    try:
+        return out.samefile(clip)
+    except OSError:  # one of them is not there
+        return False
+
+
+async def _play(
+    request: ReplayRequest,
+    clip: Source,
+    summary: Summary,
+    put: Callable[[str], None],
+    console: Console,
+    *,
+    keep: bool,
+) -> list[tuple[float, Result]]:
+    """One clip in a session of its own. Returns the results with their moments, where they are to be kept."""
     kept: list[Result] = []
+
+    def take_event(event: Event) -> None:
+        summary.add_texts(event)
+        lines.take(event)
+
     client = InferenceClient(
         request.url,
         pipeline=_pipeline(request.stages),
         channel=request.channel,
         token=request.token,
         relay_only=request.relay_only,
-        on_event=summary.add_texts,
+        wait_s=request.wait_s,
+        on_event=take_event,
         on_problem=lambda error: _tell(console, error),
+        on_notice=lambda words: console.print(f"[yellow]note:[/] {escape(words)}"),
     )
-    async with contextlib.AsyncExitStack() as stack:
-        write = stack.enter_context(_results_file(request.out))
-        if request.annotate is not None and not os.access(request.annotate.parent, os.W_OK):
-            raise OutputError(f"cannot write {request.annotate}: its folder is not there or not writable")
-        progress = stack.enter_context(_progress(console))
-        bar = progress.add_task("playing", total=None, numbers="connecting")
-        await stack.enter_async_context(client)
-        _check_stages(request.stages, client)
-        async for result in client.stream(request.clip, request.duration_s):
-            summary.add(result)
-            write(result)
-            if request.annotate is not None:
-                client.timeline.locate(result.frame)
-                kept.append(result)
-            progress.update(
-                bar,
-                total=client.duration_s,
-                completed=client.position_s,
-                numbers=_numbers(client.stats, summary),
-            )
-        summary.frames_sent = client.stats.frames_sent
-    if request.annotate is not None:
-        with Progress(console=console) as progress:
-            bar = progress.add_task(f"writing {request.annotate}", total=1.0)
-            await asyncio.to_thread(
-                write_annotated,
-                request.clip,
-                request.annotate,
-                _in_order(client, kept),
-                lambda share: progress.update(bar, completed=share),
-            )
-            progress.update(bar, completed=1.0)
-    return summary
+    with progress_bar(console) as progress, ClipLines(put, client, clip) as lines:
+        bar = progress.add_task(escape(in_utf8(clip.name)), total=None, numbers="connecting")
+        async with client:
+            _check_stages(request.stages, client)
+            words = drawn_words(client.welcome.models, request.stages)
+            if words is not None and request.warn_of_drawings and not summary.models:
+                console.print(f"[yellow]note:[/] {words}", highlight=False)
+            summary.models = client.welcome.models
+            results = client.stream(clip, request.duration_s, every_frame=request.every_frame)
+            with _interruptible(clip):
+                async with contextlib.aclosing(results):
+                    async for result in results:
+                        summary.add(result)
+                        lines.take(result)
+                        if keep:
+                            client.timeline.locate(result.frame)
+                            kept.append(result)
+                        share, words = client.share, numbers(summary)
+                        total = None if share is None else 1.0
+                        progress.update(bar, total=total, completed=share or 0.0, numbers=words)
+        progress.update(bar, total=1.0, completed=1.0)
+    summary.add_stats(client.stats)
+    return _in_order(client, kept)
 
 
 @contextlib.contextmanager
-def _results_file(path: Path | None) -> Iterator[Callable[[Result], None]]:
-    """What takes each result: writes it as a line of JSON, or does nothing without a ``path``.
-
-    Raises `OutputError`, also for what is still buffered at the end.
-    """
-    if path is None:
-        yield lambda result: None
-        return
-    with writing(path):
-        file = path.open("w")
-
-    def write(result: Result) -> None:
-        with writing(path):
-            file.write(encode(result) + "\n")
-
+def _interruptible(clip: Source) -> Iterator[None]:
+    """A live source ends by Ctrl-C, which cancels this task: that is no reason to have no summary."""
     try:
-        yield write
-    finally:
-        with writing(path):
-            file.close()
+        yield
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is None or not isinstance(clip, LiveAddress):
+            raise
+        task.uncancel()
+
+
+async def _annotate(clip: Path, out: Path, results: list[tuple[float, Result]], console: Console) -> None:
+    if not results:
+        console.print(f"{escape(in_utf8(str(out)))} is not written: no result came")
+        return
+    with Progress(console=console) as progress:
+        bar = progress.add_task(f"writing {escape(in_utf8(str(out)))}", total=1.0)
+        await asyncio.to_thread(
+            write_annotated, clip, out, results, lambda share: progress.update(bar, completed=share)
+        )
+        progress.update(bar, completed=1.0)
 
 
 def _in_order(client: InferenceClient, results: list[Result]) -> list[tuple[float, Result]]:
     """Results with their moments in the clip. Those before the first sender report are found only now."""
-    located = [(client.timeline.locate(result.frame), result) for result in results]
-    return sorted(
-        ((moment, result) for moment, result in located if moment is not None), key=lambda pair: pair[0]
-    )
+    located = [(client.timeline.settle(result.frame), result) for result in results]
+    return sorted(located, key=lambda pair: pair[0])
 
 
 def _pipeline(stages: tuple[str, ...] | None) -> PipelineConfig:
@@ -274,47 +352,5 @@ def _check_stages(stages: tuple[str, ...] | None, client: InferenceClient) -> No
         )
 
 
-def _progress(console: Console) -> Progress:
-    return Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TimeElapsedColumn(),
-        TextColumn("{task.fields[numbers]}"),
-        console=console,
-    )
-
-
-def _numbers(stats: ClientStats, summary: Summary) -> str:
-    age = summary.ages_ms[-1] if summary.ages_ms else None
-    return (
-        f"sent {stats.frames_sent}  results {summary.results}  {summary.inference_fps:.1f}/s  "
-        f"age {'–' if age is None else f'{age:.0f} ms'}  dropped {sum(summary.dropped.values())}"
-    )
-
-
 def _tell(console: Console, error: Error) -> None:
     console.print(f"[yellow]server:[/] {error.message} ({error.code})")
-
-
-def summary_table(summary: Summary, title: str) -> Table:
-    """The summary for people."""
-    table = Table(title=title, show_header=False, title_justify="left")
-    for name, value in (
-        ("channel", summary.channel),
-        ("frames sent", summary.frames_sent),
-        ("results", summary.results),
-        ("inference", f"{summary.inference_fps:.1f} fps"),
-        ("result age", _age_in_words(summary)),
-        ("dropped", ", ".join(f"{stage} {count}" for stage, count in summary.dropped.items()) or "nothing"),
-        ("labels", ", ".join(f"{label} {count}" for label, count in summary.labels.most_common(8)) or "none"),
-        ("texts", ", ".join(summary.texts) or "none"),
-    ):
-        table.add_row(name, str(value))
-    return table
-
-
-def _age_in_words(summary: Summary) -> str:
-    if not summary.ages_ms:
-        return "unknown: no sender report yet"
-    return f"{summary.age_ms(50):.0f} ms median, {summary.age_ms(99):.0f} ms p99"

@@ -9,9 +9,15 @@ from mediaserver.server.run import serve
 from mediaserver.settings.model import describe, load
 
 DESCRIPTION = (
-    "Serves /ws/inference, /healthz, /readyz, /metrics and the page at / until Ctrl-C. Without options only "
-    "this machine can reach it. Each can also be set by the environment variable in brackets or, under its "
-    "name, in a TOML file; the command line wins."
+    "Runs the server until Ctrl-C: the page at /, the WebSocket at /ws/inference, /healthz, /readyz and "
+    "/metrics. Without options it listens on this machine only. The name in brackets is the environment "
+    "variable of an option. A TOML file can have the same settings. The command line comes first, then the "
+    "environment, then the file."
+)
+EXAMPLES = (
+    "mediaserver serve",
+    "mediaserver serve --port 9000 --ocr true",
+    "mediaserver serve --config mediaserver.toml",
 )
 
 

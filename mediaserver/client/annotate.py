@@ -1,18 +1,26 @@
-"""Draws results on the frames that they belong to, and writes them as a video file."""
+"""Draws results on their frames, and writes the frames as a video file."""
 
 from __future__ import annotations
 
 import bisect
 import colorsys
 import contextlib
+import io
 from collections.abc import Callable, Sequence
+from fractions import Fraction
 from pathlib import Path
+from typing import Final
 
 import av
 import cv2
 import numpy as np
+from av.format import Flags
+from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from mediaserver.client.clip_clock import CLOCK_HZ
+from mediaserver.client.held_texts import HeldTexts
+from mediaserver.client.recording import open_recording
 from mediaserver.errors import OutputError, writing
 from signaling.findings import WireDetection, WirePose, WireSegment, WireText
 from signaling.messages import Result
@@ -24,7 +32,11 @@ _SKELETON = (
 """Pairs of COCO keypoints that are joined by a line."""
 
 _MIN_KEYPOINT_SCORE = 0.3
-_TEXTS_HELD_S = 2.0
+_CODEC: Final = "libx264"
+_ENCODING = {"preset": "veryfast", "crf": "20", "bf": "0"}
+"""Without B-frames the first frame is at 0 in every container."""
+_ROUNDING_S = 0.0005
+"""Moments may be rounded on the way."""
 _FILLING = 0.35
 """How much of an outlined thing is its colour."""
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
@@ -97,7 +109,8 @@ def _draw_label(
 ) -> None:
     """White or black on a filled strip above ``corner``, inside the picture."""
     (width, height), baseline = cv2.getTextSize(text, _FONT, 0.45, 1)
-    left, top = int(corner[0]), max(0, int(corner[1]) - height - baseline - 4)
+    left = max(0, min(int(corner[0]), picture.shape[1] - width - 7))
+    top = max(0, int(corner[1]) - height - baseline - 4)
     cv2.rectangle(picture, (left, top), (left + width + 6, top + height + baseline + 4), colour, -1)
     ink = (0, 0, 0) if sum(colour) > 380 else (255, 255, 255)
     cv2.putText(picture, text, (left + 3, top + height + 2), _FONT, 0.45, ink, 1, cv2.LINE_AA)
@@ -113,6 +126,23 @@ def _colour(track_id: int) -> tuple[int, int, int]:
     return round(red * 255), round(green * 255), round(blue * 255)
 
 
+def check_format(out: Path) -> None:
+    """Checks that `write_annotated` can write the format of the name ``out``; no file is touched.
+
+    Raises `OutputError`.
+    """
+    target = io.BytesIO()
+    target.name = str(out)  # from which PyAV tells the format
+    try:
+        with av.open(target, "w") as container:
+            container.add_stream(_CODEC)
+            keeps_times = Flags.variable_fps in Flags(container.format.flags)
+    except (ValueError, av.FFmpegError) as exc:
+        raise OutputError(f"cannot write {out}: {_words(exc)}; name it .mp4") from exc
+    if not keeps_times:
+        raise OutputError(f"cannot write {out}: the format keeps no uneven frame times; name it .mp4")
+
+
 def write_annotated(
     clip: Path,
     out: Path,
@@ -121,47 +151,62 @@ def write_annotated(
 ) -> None:
     """Reads ``clip`` again and writes it to ``out`` as H.264 with ``results`` drawn in; blocking.
 
-    Each result comes with its moment in the clip, in seconds and ascending; it is held until the next, its
-    texts until OCR ran again, 2 s at most.
-    The video ends with the last result. ``on_progress`` is told the share done, 0..1.
+    Each result comes with its moment in the clip, in seconds and ascending, and is drawn until the next.
+    Texts are drawn from the frame that was read, for 2 s at most. Frames keep their times. All frames get the
+    size of the first, with even sides. The video ends with the last result. ``on_progress`` gets the share
+    done, 0..1.
 
-    Raises `mediaserver.errors.OutputError` when ``out`` cannot be written, or its name is that of no format
-    that holds H.264.
+    Raises `mediaserver.errors.OutputError` if ``out`` cannot be written or its format cannot hold H.264, and
+    `mediaserver.client.errors.ClipError`.
     """
     if not results:
         return
     times = [moment for moment, _ in results]
+    texts = HeldTexts(results)
     with contextlib.ExitStack() as stack:
         stack.enter_context(writing(out))
-        source = stack.enter_context(av.open(str(clip)))
-        video = source.streams.video[0]
-        width, height = video.width & ~1, video.height & ~1  # yuv420p needs even sides
+        recording = stack.enter_context(open_recording(clip))
         try:
             target = stack.enter_context(av.open(str(out), "w"))
-            stream = target.add_stream("libx264", rate=video.average_rate, width=width, height=height)
+            stream = target.add_stream(_CODEC, options=_ENCODING)
         except ValueError as exc:
-            raise OutputError(f"cannot write {out}: {exc}") from exc
-        stream.options = {"preset": "veryfast", "crf": "20"}
-        stream.pix_fmt = "yuv420p"
-        for frame in source.decode(video=0):
-            if frame.time > times[-1]:
+            raise OutputError(f"cannot write {out}: {_words(exc)}") from exc
+        for number, frame in enumerate(recording.frames()):
+            if frame.time > times[-1] + _ROUNDING_S:
                 break
-            on_progress(frame.time / max(times[-1], 1e-6))
+            on_progress(min(1.0, frame.time / max(times[-1], 1e-6)))
             picture = np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
-            # Half a millisecond of tolerance for moments that were rounded on the way.
-            current = bisect.bisect_right(times, frame.time + 0.0005) - 1
+            if number == 0:
+                _set_up(stream, picture)
+            shown = texts.at(frame.time + _ROUNDING_S, picture)
+            current = bisect.bisect_right(times, frame.time + _ROUNDING_S) - 1
             if current >= 0:
-                draw(picture, results[current][1], _texts_at(results[: current + 1]))
-            target.mux(stream.encode(av.VideoFrame.from_ndarray(picture[:height, :width], format="rgb24")))
+                draw(picture, results[current][1], shown)
+            drawn = av.VideoFrame.from_ndarray(_fitted(picture, stream.width, stream.height), format="rgb24")
+            drawn.pts, drawn.time_base = frame.pts, frame.time_base
+            target.mux(stream.encode(drawn))
         target.mux(stream.encode(None))
 
 
-def _texts_at(until_now: Sequence[tuple[float, Result]]) -> Sequence[WireText]:
-    """What OCR read last. It runs now and then, so most results carry no texts."""
-    now = until_now[-1][0]
-    for moment, result in reversed(until_now):
-        if now - moment > _TEXTS_HELD_S:
-            break
-        if result.texts is not None:
-            return result.texts
-    return ()
+def _set_up(stream: VideoStream, picture: NDArray[np.uint8]) -> None:
+    height, width = picture.shape[:2]
+    stream.width, stream.height = width + width % 2, height + height % 2  # yuv420p needs even sides
+    stream.pix_fmt = "yuv420p"
+    stream.time_base = stream.codec_context.time_base = Fraction(1, CLOCK_HZ)
+
+
+def _fitted(picture: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
+    """With its last row or column again where one is missing; of another size as large as fits, on black."""
+    rows, columns = picture.shape[:2]
+    if not (0 <= height - rows <= 1 and 0 <= width - columns <= 1):
+        scale = min(width / columns, height / rows)
+        size = max(1, round(columns * scale)), max(1, round(rows * scale))
+        canvas = np.zeros((height, width, 3), np.uint8)
+        canvas[: size[1], : size[0]] = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+        return canvas
+    return np.pad(picture, ((0, height - rows), (0, width - columns), (0, 0)), mode="edge")
+
+
+def _words(exc: Exception) -> str:
+    """Of PyAV's, without the name of what stands in for the file."""
+    return str(getattr(exc, "strerror", None) or exc)

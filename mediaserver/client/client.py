@@ -1,100 +1,78 @@
-"""The Python client: plays a clip into a server and yields results as they come.
+"""The Python client: plays a recording or a camera into a server and yields results.
 
 >>> async with InferenceClient("ws://127.0.0.1:8080/ws/inference") as client:
 ...     async for result in client.stream("clip.mp4"):
 ...         print(result.seq, [found.label for found in result.detections or []])
-
-``ClientError``
-  ├─ ``Unreachable``  no server answers, or it takes nobody now
-  └─ ``Refused``      the server does not do what was asked
-A clip that cannot be played raises `mediaserver.client.clip.ClipError`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import copy
-import random
-import time
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
-from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import aiohttp
 import av
-import cv2
-import numpy as np
 from msgspec import UNSET
 
-from mediaserver.client.clip import ClipPlayer
+from mediaserver.client.channel import Channel
+from mediaserver.client.connector import Connector
+from mediaserver.client.continuity import Continuity
 from mediaserver.client.errors import ClientError, Refused, Unreachable
-from mediaserver.client.link import Link
+from mediaserver.client.link import Link, check_token
+from mediaserver.client.live_address import LiveAddress, live_address
+from mediaserver.client.lock_step import LockStep
+from mediaserver.client.media_path import MediaPath
+from mediaserver.client.overlap import Overlap
+from mediaserver.client.player import Player, Source, player_for
+from mediaserver.client.shown_url import shown_url
+from mediaserver.client.stats import ClientStats
+from mediaserver.client.still_frames import StillFrames
 from mediaserver.client.timeline import Timeline
-from mediaserver.client.track import ClipTrack
-from signaling.jpeg import with_capture_time
 from signaling.messages import (
     Closing,
     Configure,
+    EndReason,
     Error,
     Event,
     Hello,
     OcrEvent,
-    PipelineConfig,
+    Pong,
     Rate,
     Result,
     ResultChannel,
     ServerMessage,
     StateEvent,
-    Trigger,
     Welcome,
 )
+from signaling.pipeline_config import PipelineConfig
 
 __all__ = ["Channel", "ClientError", "ClientStats", "InferenceClient", "Refused", "Unreachable"]
 
 _MAX_WAITING_RESULTS = 64
-_BACKOFF_FIRST_S, _BACKOFF_LAST_S = 0.25, 2.0
 _LAST_RESULTS_S = 0.5
-_JPEG_WIDTH, _JPEG_HEIGHT, _JPEG_QUALITY = 320, 240, 80
-_JPEG_FRAMERATE = 15.0
-
-
-class Channel(StrEnum):
-    """How frames go up and results come down."""
-
-    DATACHANNEL = "datachannel"
-    """Frames over WebRTC, results over its data channel."""
-    WEBSOCKET = "websocket"
-    """Frames over WebRTC, results over the WebSocket."""
-    JPEG = "jpeg"
-    """Frames as JPEG and results, both over the WebSocket: where UDP is blocked."""
-
-
-@dataclass(slots=True)
-class ClientStats:
-    """Counters since the client was made."""
-
-    frames_sent: int = 0
-    frames_skipped: int = 0
-    """Frames of the clip that were not sent: late, or more than the server asked for."""
-    results: int = 0
-    results_dropped: int = 0
-    """Results that were thrown away because nobody took them."""
-    reconnects: int = 0
+_LET_GO_S = 0.1
+"""A full server needs this time to free the place of the last session."""
 
 
 class InferenceClient:
-    """Use as an async context manager; entering connects. One `stream` at a time.
+    """One session on a server, as an async context manager: entering it connects. One `stream` at a time.
 
-    ``stats`` counts; ``timeline`` tells which moment of the clip a result belongs to.
+    If the server is full, starting or down, entering waits for ``wait_s`` seconds at most. The object has
+    ``stats``, a `ClientStats`, and ``timeline``, a `Timeline`.
 
-    A lost connection is taken up again by itself, with growing pauses, as the same session; after
-    the server's resume window without success `Unreachable` is raised. ``on_event`` gets OCR results and
-    changes of the server's state, ``on_problem`` non-fatal errors. With ``relay_only`` media goes through the
-    TURN server that the server names, and no other way. Raises `ClientError` for a ``token`` that is no text.
+    The client resumes a lost connection. After the server's resume window it raises `Unreachable`. If its
+    server ends, a new session with the same pipeline begins on another server. ``seq`` goes on. While
+    WebRTC finds no path, frames go as JPEG over the WebSocket.
+
+    ``on_event`` gets the events ``ocr`` and ``state``, ``on_problem`` gets errors that do not end the
+    session. ``on_notice`` gets messages about the network, waiting, and a live source that is lost or back.
+    With ``relay_only`` media goes through the server's TURN server only. A ``token`` that is not UTF-8 raises
+    `ClientError`.
     """
 
     def __init__(
@@ -105,53 +83,75 @@ class InferenceClient:
         channel: Channel = Channel.DATACHANNEL,
         token: str | None = None,
         relay_only: bool = False,
+        wait_s: float = 0.0,
         on_event: Callable[[Event], None] = lambda event: None,
         on_problem: Callable[[Error], None] = lambda error: None,
+        on_notice: Callable[[str], None] = lambda words: None,
     ) -> None:
-        _check_token(token)
+        check_token(token)
         self.stats = ClientStats()
         self.timeline = Timeline()
-        self._url = url
+        self._shown = shown_url(url)
         self._pipeline = copy.deepcopy(pipeline) if pipeline else PipelineConfig()
         self._channel = channel
         self._result_channel = (
             ResultChannel.DATACHANNEL if channel is Channel.DATACHANNEL else ResultChannel.WEBSOCKET
         )
-        self._token = token
+        self._token = self._next_token = token
         self._relay_only = relay_only
+        self._wait_s = wait_s
+        self._continuity = Continuity()
         self._on_event = on_event
         self._on_problem = on_problem
+        self._on_notice = on_notice
         self._results: deque[Result] = deque(maxlen=_MAX_WAITING_RESULTS)
         self._arrived = asyncio.Event()
-        self._http: aiohttp.ClientSession | None = None
+        self._connector = Connector(url, self._take)
         self._link: Link | None = None
-        self._player: ClipPlayer | None = None
+        self._overlap = Overlap()
+        self._player: Player | None = None
+        self._media: MediaPath | None = None
+        self._stills: StillFrames | None = None
+        self._lock_step: LockStep | None = None
+        self._every_frame = False
         self._welcome: Welcome | None = None
 
     @property
     def welcome(self) -> Welcome:
-        """What the server said at the last connect: session id, models, limits."""
+        """The server's last ``welcome``: session id, models, limits."""
         if self._welcome is None:
             raise ClientError("not connected: use `async with`")
         return self._welcome
 
     @property
     def position_s(self) -> float:
-        """Seconds of the clip played so far."""
-        return 0.0 if self._player is None else self._player.position_s
+        """Seconds of the clip that were played."""
+        source = self._player or self._stills
+        return 0.0 if source is None else source.position_s
 
     @property
     def duration_s(self) -> float | None:
-        """Seconds that the clip will play, where the file says it."""
-        return None if self._player is None else self._player.duration_s
+        """Seconds of the whole clip; ``None`` if the file does not have its duration."""
+        source = self._player or self._stills
+        return None if source is None else source.duration_s
+
+    @property
+    def share(self) -> float | None:
+        """The share of the clip that was played, 0..1; ``None`` if the duration is unknown."""
+        source = self._player or self._stills
+        return None if source is None else source.share
+
+    def file_at(self, time_s: float) -> Path | None:
+        """The file of the frame at ``time_s``: the clip, or a picture of the folder."""
+        source = self._player or self._stills
+        return None if source is None else source.file_at(time_s)
 
     async def __aenter__(self) -> Self:
-        self._http = aiohttp.ClientSession()
-        try:
-            await self._connect()
-        except BaseException:
-            await self._http.close()
-            raise
+        async with contextlib.AsyncExitStack() as stack:
+            await stack.enter_async_context(self._connector)
+            connecting = self._connector.connect_first(self._hello, self._wait_s, self._on_notice)
+            self._settle(await connecting)
+            stack.pop_all()
         return self
 
     async def __aexit__(
@@ -159,14 +159,38 @@ class InferenceClient:
     ) -> None:
         if self._link is not None:
             await self._link.close()
-        if self._http is not None:
-            await self._http.close()
+        await self._overlap.close()
+        await self._connector.__aexit__(kind, error, trace)
 
-    async def stream(self, source: str | Path, duration_s: float | None = None) -> AsyncGenerator[Result]:
-        """Plays ``source`` (any file that PyAV reads) in real time and yields results, newest kept."""
-        async with ClipPlayer(source, duration_s) as player:
-            self._player = player
-            playing = asyncio.create_task(self._play(player))
+    async def stream(
+        self, source: Source, duration_s: float | None = None, *, every_frame: bool = False
+    ) -> AsyncGenerator[Result]:
+        """Plays ``source`` in real time and yields results; the newest 64 wait for the caller.
+
+        ``source`` is a video file, a folder of pictures, or live: ``rtsp://…``, ``http://…``,
+        ``/dev/video0``. A live source ends after ``duration_s`` only.
+
+        With ``every_frame`` each frame of a recording is inferred once, in order, in a session of its own.
+        Frames go as JPEG over the WebSocket, each after the caller took the last result. Results are then the
+        same in each run. A lost connection raises `Unreachable`, a live source `ClientError`.
+        """
+        if every_frame and (isinstance(source, LiveAddress) or live_address(source) is not None):
+            raise ClientError(f"{source}: every frame is for recordings; a live source goes on meanwhile")
+        step, play = self._step_through, self._play_live
+        results = step(Path(str(source)), duration_s) if every_frame else play(source, duration_s)
+        async with contextlib.aclosing(results):
+            async for result in results:
+                yield result
+
+    async def _play_live(self, source: Source, duration_s: float | None) -> AsyncGenerator[Result]:
+        if self._every_frame:
+            await self._begin_anew(every_frame=False)
+        async with (
+            player_for(source, duration_s, self._on_notice) as player,
+            self._media_path(player) as media,
+        ):
+            self._player, self._media = player, media
+            playing = asyncio.create_task(self._play(media))
             playing.add_done_callback(lambda _: self._arrived.set())
             try:
                 while self._results or not playing.done():
@@ -177,22 +201,42 @@ class InferenceClient:
                         await self._arrived.wait()
                 await playing
             finally:
-                self._player = None
+                self._player = self._media = None
                 playing.cancel()
                 await asyncio.wait([playing])
 
-    async def request_ocr(self) -> None:
-        """OCR on the newest frame, now; the texts come as an event and with the next result.
+    async def _step_through(self, source: Path, duration_s: float | None) -> AsyncGenerator[Result]:
+        may_read = self._pipeline.ocr is not False and "ocr" in self.welcome.models
+        limits = self.welcome.limits
+        async with StillFrames(source, duration_s, limits=limits, legible=may_read) as frames:
+            await self._begin_anew(every_frame=True)
+            link = self._connected()
+            reading = asyncio.create_task(link.read())
+            self._stills, self._lock_step = frames, LockStep(link, reading)
+            try:
+                while (frame := await frames.next()) is not None:
+                    result = await self._lock_step.infer(frame)
+                    self.stats.frames_sent += 1
+                    self.stats.damaged = frames.damaged
+                    yield result
+            finally:
+                self._stills = self._lock_step = None
+                reading.cancel()
+                await asyncio.wait([reading])
 
-        Raises `ClientError` when it is not connected and `Unreachable` when the connection is lost.
+    async def request_ocr(self) -> None:
+        """Requests OCR on the newest frame. The texts arrive as an event and with the next result.
+
+        If the connection is lost before the server received the request, the client repeats it. Raises
+        `ClientError` before the first connection and `Unreachable` on a lost connection.
         """
-        await self._connected().send(Trigger())
+        await self._continuity.request_ocr(self._connected())
 
     async def configure(self, pipeline: PipelineConfig) -> None:
-        """Changes what runs; fields left out stay as they are, also over a reconnect.
+        """Changes the pipeline. Fields that are left out stay unchanged, also over a reconnect.
 
-        Raises `ClientError` when it is not connected and `Unreachable` when the connection is lost; nothing
-        has changed then.
+        Raises `ClientError` before the first connection and `Unreachable` on a lost connection. Then the
+        pipeline is unchanged.
         """
         await self._connected().send(Configure(pipeline))
         kept = copy.deepcopy(pipeline)
@@ -202,39 +246,50 @@ class InferenceClient:
 
     # --- connecting ---
 
-    async def _connect(self) -> None:
-        assert self._http is not None
-        link = Link(self._http, self._url, self._take, relay_only=self._relay_only)
-        hello = Hello(
-            token=self._token,
+    async def _begin_anew(self, *, every_frame: bool) -> None:
+        """Begins another session, without the state of the earlier session."""
+        await self._connected().close()
+        self._link, self._welcome, resume_window_s = None, None, self.welcome.limits.resume_window_s
+        self._every_frame = self.timeline.in_step = every_frame
+        self._results.clear()
+        self._continuity.begin_anew()
+        self._connector.node = None
+        self._settle(await self._connector.connect_patiently(self._hello, _LET_GO_S, resume_window_s))
+        if every_frame and not self.welcome.every_frame:
+            raise Refused(f"{self._shown}: this server is older: it cannot infer every frame")
+
+    def _hello(self) -> Hello:
+        return Hello(
+            token=self._next_token,
             channel=self._result_channel,
             pipeline=self._pipeline,
             resume=self._welcome.resume_token if self._welcome else None,
+            seq_floor=self._continuity.seq_floor,
+            every_frame=self._every_frame,
+            keep_media=self._media is not None and self._media.is_alive,
+            last_event_id=self._continuity.last_event_id if self._welcome else None,
         )
-        try:
-            self._welcome = await link.open(hello)
-        except BaseException:
-            await link.close()
-            raise
-        self._link = link
 
-    async def _reconnect(self, first_pause_s: float) -> None:
-        """Tries until the resume window has passed. The jitter keeps clients of one server apart."""
-        give_up_at = time.monotonic() + self.welcome.limits.resume_window_s
-        backoff_s = _BACKOFF_FIRST_S
-        pause_s = max(backoff_s, first_pause_s)
-        while True:
-            await asyncio.sleep(pause_s * random.uniform(0.8, 1.2))
-            try:
-                await self._connect()
-            except Unreachable as exc:
-                pause_s = max(backoff_s, exc.retry_after_s)
-                backoff_s = min(2 * backoff_s, _BACKOFF_LAST_S)
-                if time.monotonic() + pause_s > give_up_at:
-                    raise
-            else:
-                self.stats.reconnects += 1
-                return
+    def _settle(self, connected: tuple[Link, Welcome]) -> None:
+        self._link, self._welcome = connected
+        self._next_token = self._token
+        self._continuity.welcomed(self._welcome)
+
+    async def _reconnect(self, pause_s: float) -> None:
+        patience_s = self.welcome.limits.resume_window_s
+        self._settle(await self._connector.connect_patiently(self._hello, pause_s, patience_s))
+        self.stats.reconnects += 1
+        await self._continuity.repeat_request(self._connected())
+
+    async def _move(self, link: Link, closing: Closing) -> None:
+        """Moves to another server; ``link`` serves on until the new server has results."""
+        self._connector.node = None
+        self._next_token = self._token if closing.token is UNSET else closing.token
+        reading = asyncio.create_task(link.read())
+        try:
+            await self._reconnect(0.0)
+        finally:
+            self._overlap.leave_link(link, reading)
 
     def _connected(self) -> Link:
         if self._link is None:
@@ -243,68 +298,62 @@ class InferenceClient:
 
     # --- playing ---
 
-    async def _play(self, player: ClipPlayer) -> None:
-        """Plays to the end of the clip, over as many connections as it takes."""
-        while True:
-            link = self._connected()
-            closing = await self._play_over(link, player)
-            if closing is None:
-                return
-            await link.close()
-            if closing.retry_after_s is None:
-                raise Refused(f"{self._url}: the server ended the session: {closing.reason}")
-            await self._reconnect(closing.retry_after_s)
+    def _media_path(self, player: Player) -> MediaPath:
+        def count(frame: av.VideoFrame, captured_ms: float) -> None:
+            self._count_sent(player, frame, captured_ms)
 
-    async def _play_over(self, link: Link, player: ClipPlayer) -> Closing | None:
+        return MediaPath(
+            player,
+            self._channel,
+            relay_only=self._relay_only,
+            on_sent=count,
+            on_result=self._take_result,
+            on_notice=self._on_notice,
+        )
+
+    async def _play(self, media: MediaPath) -> None:
+        """Plays to the end of the clip, over any number of connections."""
+        try:
+            while (closing := await self._play_over(link := self._connected(), media)) is not None:
+                if closing.retry_after_s is None:
+                    raise Refused(f"{self._shown}: the server ended the session: {closing.reason}")
+                if closing.reason is EndReason.MOVED:
+                    await self._move(link, closing)
+                    media.moved(self._overlap)
+                else:
+                    media.leave()
+                    await link.close()
+                    await self._reconnect(closing.retry_after_s)
+                    if media.is_alive and not self.welcome.media_kept:
+                        media.refused()
+        finally:
+            media.leave()
+
+    async def _play_over(self, link: Link, media: MediaPath) -> Closing | None:
         """Plays over one link; ``None`` when the clip has ended, else how the link ended."""
         reading = asyncio.create_task(link.read())
-        sending = asyncio.create_task(self._send(link, player))
+        playing = asyncio.create_task(media.played())
+        media.use(link)
         try:
-            await asyncio.wait([reading, sending], return_when=asyncio.FIRST_COMPLETED)
-            if not sending.done():
+            await asyncio.wait([reading, playing], return_when=asyncio.FIRST_COMPLETED)
+            if not playing.done():
                 return reading.result()
-            try:
-                sending.result()
-            except Unreachable:
-                if not reading.done():
-                    raise
-                return reading.result()
+            playing.result()
             await self._last_results()
             return None
         finally:
-            for task in (reading, sending):
+            for task in (reading, playing):
                 task.cancel()
-            await asyncio.wait([reading, sending])
-            await link.end_media()
+            await asyncio.wait([reading, playing])
 
-    async def _send(self, link: Link, player: ClipPlayer) -> None:
-        if self._channel is Channel.JPEG:
-            await self._send_jpegs(link, player)
-            return
-
-        def count(frame: av.VideoFrame) -> None:
-            link.hold_bitrate()
-            self._count_sent(player, frame, time.time() * 1000.0)
-
-        track = ClipTrack(player, count)
-        await link.offer(track, self._result_channel, player.framerate)
-        await track.played()
-
-    async def _send_jpegs(self, link: Link, player: ClipPlayer) -> None:
-        player.max_framerate = _JPEG_FRAMERATE
-        while (frame := await player.next_frame()) is not None:
-            captured_ms = time.time() * 1000.0
-            data = await asyncio.to_thread(_encode_jpeg, frame)
-            await link.send_jpeg(with_capture_time(data, captured_ms))
-            self._count_sent(player, frame, captured_ms)
-
-    def _count_sent(self, player: ClipPlayer, frame: av.VideoFrame, captured_ms: float) -> None:
+    def _count_sent(self, player: Player, frame: av.VideoFrame, captured_ms: float) -> None:
         self.timeline.sent(captured_ms, frame.time)
         self.stats.frames_sent += 1
-        self.stats.frames_skipped = player.skipped
+        self.stats.frames_skipped, self.stats.damaged = player.skipped, player.damaged
+        self.stats.slowed_s = player.slowed_s
 
     async def _last_results(self) -> None:
-        """Waits for what is still under way: until nothing came for a while."""
+        """Waits for results under way: until none came for 0.5 s."""
         seen = -1
         while seen != self.stats.results:
             seen = self.stats.results
@@ -313,40 +362,32 @@ class InferenceClient:
     # --- what comes in ---
 
     def _take(self, message: ServerMessage) -> None:
+        if self._lock_step is not None:
+            self._lock_step.take(message)
+        if self._media is not None and isinstance(message, Pong | Rate | Result | StateEvent):
+            self._media.take(message)
+        self._continuity.take(message)
         match message:
             case Result():
-                self.stats.results += 1
-                if len(self._results) == _MAX_WAITING_RESULTS:
-                    self.stats.results_dropped += 1
-                self._results.append(message)
-                self._arrived.set()
+                self._take_result(message)
             case OcrEvent() | StateEvent():
                 self._on_event(message)
             case Error():
                 self._on_problem(message)
-            case Rate() if self._player is not None:
-                self._obey(message, self._player)
 
-    def _obey(self, rate: Rate, player: ClipPlayer) -> None:
-        if self._channel is Channel.JPEG:
-            player.max_framerate = min(rate.max_framerate, _JPEG_FRAMERATE)
+    def _take_result(self, result: Result) -> None:
+        """Takes a result of either channel; an older result than the newest is dropped."""
+        if not self._continuity.is_new(result.seq):
+            self.stats.results_late += 1
             return
-        player.max_framerate = rate.max_framerate
-        player.scale_resolution_down_by = rate.scale_resolution_down_by
-        self._connected().limit_bitrate(rate.max_bitrate)
-
-
-def _check_token(token: str | None) -> None:
-    try:
-        (token or "").encode()
-    except UnicodeEncodeError as exc:
-        raise ClientError("the token is not UTF-8: no server gave it out") from exc
-
-
-def _encode_jpeg(frame: av.VideoFrame) -> bytes:
-    scale = min(1.0, _JPEG_WIDTH / frame.width, _JPEG_HEIGHT / frame.height)
-    picture = frame.reformat(
-        width=max(1, round(frame.width * scale)), height=max(1, round(frame.height * scale)), format="bgr24"
-    ).to_ndarray()
-    _, data = cv2.imencode(".jpg", np.asarray(picture), [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
-    return bytes(data)
+        if result.seq > self.welcome.seq_floor:
+            self._overlap.end()
+        if self._media is not None:
+            self._media.note_age(result)
+        self.stats.results += 1
+        if self._every_frame:
+            return
+        if len(self._results) == _MAX_WAITING_RESULTS:
+            self.stats.results_dropped += 1
+        self._results.append(result)
+        self._arrived.set()

@@ -1,21 +1,21 @@
-"""One attempt of the Python client: one WebSocket, one peer connection."""
+"""The Python client's end of one WebSocket."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
+import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
 
 import aiohttp
-from aiortc import MediaStreamTrack, RTCPeerConnection, RTCSessionDescription
 
-from mediaserver.client.bitrate import BitrateCap
+from mediaserver.client.clock_offset import ClockOffset
 from mediaserver.client.errors import ClientError, Refused, Unreachable
-from mediaserver.client.relay import ice_configuration, relay_failure
-from mediaserver.webrtc.ice_gathering import gathered_addresses, limit_gathering
-from mediaserver.webrtc.peer_close import close_peer_connection
+from mediaserver.client.shown_url import shown_url
+from signaling.codec import decode_server, encode
 from signaling.messages import (
+    EXPECTED_HEADER,
     MAX_JPEG_BYTES,
     Answer,
     Bye,
@@ -27,29 +27,28 @@ from signaling.messages import (
     Hello,
     IceServer,
     Offer,
+    Ping,
+    Pong,
     ProtocolError,
     Result,
-    ResultChannel,
     ServerMessage,
     Welcome,
-    decode_server,
-    encode,
 )
 
 _HANDSHAKE_TIMEOUT_S = 10.0
-_MEDIA_TIMEOUT_S = 10.0
 _HEARTBEAT_S = 2.0
+_PING_S = 1.0
+_HEARD_S = 1.5
+"""Each ping has its answer: without any word for so long the socket may be lost."""
 _OFFER_REFUSED = frozenset({ErrorCode.BAD_SDP, ErrorCode.NO_VIDEO, ErrorCode.UNSUPPORTED_CODEC})
-
-M = TypeVar("M")
+_NO_ANSWER_NOW = frozenset({ErrorCode.OUT_OF_SOCKETS, ErrorCode.RATE_LIMITED})
 
 
 class Link:
-    """Signaling and media of one connection. ``on_message`` gets what is not part of the set-up.
-    With ``relay_only`` media takes no other way than the TURN server that the server names.
+    """Signaling of one connection. ``on_message`` gets what is not part of the set-up. ``node``: which of the
+    servers at ``url`` is asked for. ``timeout_s``: how long connecting may take.
 
-    Use ``open``, then ``read`` in a task of the caller's, then `offer`; after `end_media` another offer may
-    follow. `close` releases everything.
+    Use ``open``, then ``read`` in a task of the caller's. `close` releases everything.
     """
 
     def __init__(
@@ -58,94 +57,101 @@ class Link:
         url: str,
         on_message: Callable[[ServerMessage], None],
         *,
-        relay_only: bool,
+        node: str | None = None,
+        timeout_s: float = _HANDSHAKE_TIMEOUT_S,
     ) -> None:
         self._http = http
-        self._url = url
+        self._url, self._shown = url, shown_url(url)
         self._on_message = on_message
-        self._relay_only = relay_only
-        self._ice_servers: list[IceServer] = []
+        self._node = node
+        self._timeout_s = timeout_s
         self._socket: aiohttp.ClientWebSocketResponse | None = None
-        self._peer: RTCPeerConnection | None = None
-        self._bitrate_cap: BitrateCap | None = None
-        self._answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._answer: asyncio.Future[str] | None = None
+        self._lost = self._only_results = False
+        self._heard_at = float("-inf")
+        self._clock = ClockOffset()
+        self._numbers = itertools.count(1)
+        self.ice_servers: list[IceServer] = []
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether the server is there, as far as its answers tell."""
+        return time.monotonic() - self._heard_at < _HEARD_S
+
+    def only_results(self) -> None:
+        """From now on nothing else is handed out: another link has taken over."""
+        self._only_results = True
 
     async def open(self, hello: Hello) -> Welcome:
         """Connects and says hello. Raises `Unreachable` or `Refused`."""
         try:
-            async with asyncio.timeout(_HANDSHAKE_TIMEOUT_S):
+            async with asyncio.timeout(self._timeout_s):
                 self._socket = await self._http.ws_connect(
-                    self._url, heartbeat=_HEARTBEAT_S, max_msg_size=4 * MAX_JPEG_BYTES
+                    self._url,
+                    params={} if self._node is None else {"node": self._node},
+                    heartbeat=_HEARTBEAT_S,
+                    max_msg_size=4 * MAX_JPEG_BYTES,
                 )
                 await self.send(hello)
                 first = await self._receive()
         except aiohttp.WSServerHandshakeError as exc:
-            raise _handshake_error(self._url, exc) from exc
-        except (aiohttp.ClientError, OSError, TimeoutError) as exc:
-            raise Unreachable(f"{self._url}: no server answers ({str(exc) or 'timed out'})") from exc
+            raise _handshake_error(self._shown, exc) from exc
+        except (
+            aiohttp.ClientError,
+            OSError,
+            UnicodeError,
+        ) as exc:  # UnicodeError: a name that DNS cannot have
+            raise Unreachable(
+                f"{self._shown}: no server answers ({_reason(exc)}); start one: mediaserver serve",
+                timed_out=isinstance(exc, TimeoutError),
+            ) from exc
         if isinstance(first, Error):
-            raise Refused(f"{self._url}: {first.message} ({first.code})")
+            raise Refused(f"{self._shown}: {first.message} ({first.code})")
         if isinstance(first, Closing):
-            raise _turned_away(self._url, first)
+            raise _turned_away(self._shown, first)
         if not isinstance(first, Welcome):
-            raise Unreachable(f"{self._url}: the server did not welcome this client")
-        self._ice_servers = first.ice_servers
+            raise Unreachable(f"{self._shown}: the server did not welcome this client")
+        self.ice_servers = first.ice_servers
         return first
 
     async def read(self) -> Closing:
-        """Hands out messages until the end; says how it ended."""
+        """Hands out messages until the server closes or ends the session; returns how it ended."""
         closing = Closing(EndReason.CLIENT_GONE, retry_after_s=0.0)
-        while (message := await self._receive()) is not None:
-            match message:
-                case Answer():
-                    _settle(self._answer, message.sdp)
-                case Error() if message.code in _OFFER_REFUSED and not self._answer.done():
-                    self._answer.set_exception(Refused(f"{message.message} ({message.code})"))
-                case Closing():
+        asking = asyncio.create_task(self._ask_the_time())
+        try:
+            while (message := await self._receive()) is not None:
+                if isinstance(message, Closing):
                     closing = message
-                case _:
-                    self._on_message(message)
-        if not self._answer.done():
-            self._answer.set_exception(Unreachable("the connection was lost before the answer"))
-        self._answer.exception()  # an answer that nobody waits for is no error
+                    break
+                self._take(message)
+        finally:
+            asking.cancel()
+            await asyncio.wait([asking])
+            self._lost = True
+            self._settle_answer(Unreachable("the connection was lost before the answer"))
         return closing
 
-    async def offer(self, track: MediaStreamTrack, channel: ResultChannel, framerate: float) -> None:
-        """Negotiates a peer connection that sends ``track``, and waits until media can flow. ``framerate`` is
-        what the track gives when nothing holds it back.
+    async def offer(self, sdp: str, framerate: float) -> str:
+        """The answer to an SDP offer. ``framerate`` is what the track gives when nothing holds it back.
 
         Raises `Refused` or `Unreachable`.
         """
-        configuration = ice_configuration(self._ice_servers, relay_only=self._relay_only)
-        peer = self._peer = RTCPeerConnection(configuration)
-        self._bitrate_cap = BitrateCap(peer.addTransceiver(track, direction="sendonly").sender)
-        if channel is ResultChannel.DATACHANNEL:
-            results = peer.createDataChannel("results", ordered=False, maxRetransmits=0)
-            results.on("message", self._on_data)
-        connected = asyncio.Event()
-        peer.on("connectionstatechange", lambda: _signal_settled(peer, connected))
-        if not self._relay_only:  # which gathers on no address of this machine
-            limit_gathering(peer, gathered_addresses(()))
-        await peer.setLocalDescription(await peer.createOffer())
-        if self._relay_only and " typ relay" not in peer.localDescription.sdp:
-            raise await relay_failure(configuration)
-        await self.send(Offer(peer.localDescription.sdp, framerate))
-        await peer.setRemoteDescription(RTCSessionDescription(await self._answer, "answer"))
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_MEDIA_TIMEOUT_S):
-                await connected.wait()
-        if peer.connectionState != "connected":
-            raise Unreachable(f"{self._url}: no media path (UDP blocked?); --channel jpeg needs none")
+        answer = self._answer = asyncio.get_running_loop().create_future()
+        try:
+            await self.send(Offer(sdp, framerate))
+            if self._lost:
+                raise Unreachable(f"{self._shown}: the connection was lost")
+            answered: str = await answer
+            return answered
+        finally:
+            self._answer = None
 
-    def limit_bitrate(self, max_bitrate: int) -> None:
-        """The video takes no more bits per second than this, from the next frame on."""
-        if self._bitrate_cap is not None:
-            self._bitrate_cap.max_bitrate = max_bitrate
-
-    def hold_bitrate(self) -> None:
-        """Call before each frame; see `BitrateCap`."""
-        if self._bitrate_cap is not None:
-            self._bitrate_cap.hold()
+    async def ping(self) -> int:
+        """Asks for an answer, and returns its number; raises `Unreachable` when the socket is gone."""
+        number = next(self._numbers)
+        self._clock.asked(number, time.time() * 1000.0)
+        await self.send(Ping(number, self._clock.offset_ms))
+        return number
 
     async def send(self, message: ClientMessage) -> None:
         """Sends a message; raises `Unreachable` when the socket is gone."""
@@ -155,16 +161,8 @@ class Link:
         """Sends one JPEG frame; raises `Unreachable` when the socket is gone."""
         await self._sending(self._open_socket().send_bytes(data))
 
-    async def end_media(self) -> None:
-        """Closes the peer connection; the socket stays. Idempotent."""
-        if self._peer is not None:
-            peer, self._peer = self._peer, None
-            self._answer = asyncio.get_running_loop().create_future()
-            await close_peer_connection(peer)
-
     async def close(self) -> None:
         """Says goodbye where that is possible and releases everything. Idempotent."""
-        await self.end_media()
         if self._socket is not None:
             socket, self._socket = self._socket, None
             with contextlib.suppress(TimeoutError):
@@ -174,43 +172,70 @@ class Link:
                     # Also where nobody is left to say goodbye to: it frees the connection.
                     await socket.close()
 
-    def _on_data(self, data: str | bytes) -> None:
-        with contextlib.suppress(ProtocolError):
-            message = decode_server(data)
-            if isinstance(message, Result):
+    def _take(self, message: ServerMessage) -> None:
+        match message:
+            case _ if self._only_results:
+                if isinstance(message, Result):
+                    self._on_message(message)
+            case Answer():
+                self._settle_answer(message.sdp)
+            case Error() if message.code in _OFFER_REFUSED and self._answer is not None:
+                self._settle_answer(Refused(f"{message.message} ({message.code})"))
+            case Error() if message.code in _NO_ANSWER_NOW and self._answer is not None:
+                self._settle_answer(Unreachable(f"{message.message} ({message.code})"))
+                self._on_message(message)
+            case Pong():
+                self._clock.answered(message.id, message.server_time_ms, time.time() * 1000.0)
+                self._on_message(message)
+            case _:
                 self._on_message(message)
 
+    def _settle_answer(self, outcome: str | ClientError) -> None:
+        if self._answer is None or self._answer.done():
+            return
+        if isinstance(outcome, str):
+            self._answer.set_result(outcome)
+        else:
+            self._answer.set_exception(outcome)
+
+    async def _ask_the_time(self) -> None:
+        """So that both sides know how old a frame is."""
+        with contextlib.suppress(Unreachable):
+            while True:
+                await self.ping()
+                await asyncio.sleep(_PING_S)
+
     async def _receive(self) -> ServerMessage | None:
-        """The next message that this client knows; ``None`` at the end."""
+        """The next message of a known type; ``None`` at the end."""
         socket = self._open_socket()
         while True:
             frame = await socket.receive()
             if frame.type is not aiohttp.WSMsgType.TEXT:
                 return None
+            self._heard_at = time.monotonic()
             # A newer server may send types that this client does not know.
             with contextlib.suppress(ProtocolError):
                 return decode_server(frame.data)
 
     def _open_socket(self) -> aiohttp.ClientWebSocketResponse:
         if self._socket is None:
-            raise Unreachable(f"{self._url}: not connected")
+            raise Unreachable(f"{self._shown}: not connected")
         return self._socket
 
     async def _sending(self, sending: Awaitable[None]) -> None:
         try:
             await sending
         except (ConnectionError, aiohttp.ClientError) as exc:
-            raise Unreachable(f"{self._url}: the connection was lost") from exc
+            raise Unreachable(f"{self._shown}: the connection was lost") from exc
 
 
-def _signal_settled(peer: RTCPeerConnection, settled: asyncio.Event) -> None:
-    if peer.connectionState in ("connected", "failed", "closed"):
-        settled.set()
-
-
-def _settle(future: asyncio.Future[M], value: M) -> None:
-    if not future.done():
-        future.set_result(value)
+def _reason(exc: Exception) -> str:
+    """Without aiohttp's "ssl:default" beside the address, and without the URL."""
+    if isinstance(exc, aiohttp.InvalidURL | aiohttp.NonHttpUrlClientError):
+        return "this is no URL of a WebSocket"
+    if isinstance(exc, aiohttp.ClientConnectorError):
+        exc = exc.os_error
+    return getattr(exc, "strerror", None) or str(exc) or "timed out"
 
 
 def _turned_away(url: str, closing: Closing) -> ClientError:
@@ -218,12 +243,26 @@ def _turned_away(url: str, closing: Closing) -> ClientError:
     if closing.retry_after_s is None:
         return Refused(f"{url}: the server lets nobody in: {closing.reason}")
     seconds = closing.retry_after_s
-    return Unreachable(f"{url}: no session now ({closing.reason}); try again in {seconds:g} s", seconds)
+    words = f"{url}: no session now ({closing.reason}); try again in {seconds:g} s"
+    return Unreachable(words, seconds, answered=True)
 
 
 def _handshake_error(url: str, exc: aiohttp.WSServerHandshakeError) -> ClientError:
     if exc.status == 503:
         retry_after = exc.headers.get("Retry-After", "") if exc.headers else ""
         seconds = float(retry_after) if retry_after.isdigit() else 1.0
-        return Unreachable(f"{url}: the server takes no one now; try again in {seconds:g} s", seconds)
+        expected = exc.headers.get(EXPECTED_HEADER, "") if exc.headers else ""
+        more = f"; more places come in about {expected} s" if expected.isdigit() else ""
+        words = f"{url}: the server takes no one now{more}; try again in {seconds:g} s"
+        return Unreachable(words, seconds, answered=True)
+    if exc.status in (200, 404):
+        return Refused(f"{url}: there is no WebSocket; that of a server is at /ws/inference")
     return Refused(f"{url}: the server answered {exc.status} {exc.message}")
+
+
+def check_token(token: str | None) -> None:
+    """Raises `ClientError` for a token that is not UTF-8."""
+    try:
+        (token or "").encode()
+    except UnicodeEncodeError as exc:
+        raise ClientError("the token is not UTF-8: no server gave it out") from exc

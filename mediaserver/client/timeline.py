@@ -1,35 +1,43 @@
-"""Which moment of the clip a result belongs to."""
+"""The moment of the clip that a result belongs to."""
 
 from __future__ import annotations
 
 import bisect
 from collections import deque
 
-from signaling.messages import FrameInfo
+from signaling.findings import FrameInfo
 
 _MAX_SENT = 1024
 _MAX_OFF_MS = 100.0
-"""Capture times are a few milliseconds off. What is farther from every frame remembered was sent before."""
+"""Capture times are a few milliseconds off. A time farther from each remembered frame is of an older
+frame."""
 _RTP_CLOCK_HZ = 90_000
 _RTP_HALF = 1 << 31
 
 
 class Timeline:
-    """Remembers when each frame was sent, in the sender's clock, and finds frames again by what a result
-    says of them: by capture time where it is known, else by RTP distance to a frame that was found.
+    """Finds the moment of a result in the clip, from the times at which frames were sent.
+
+    A result is found by its capture time. If that is unknown, it is found by its RTP distance to another
+    frame.
     """
 
     def __init__(self) -> None:
         self._sent: deque[tuple[float, float]] = deque(maxlen=_MAX_SENT)
         self._anchor: tuple[int, float] | None = None
+        self.in_step = False
+        """Whether frames go with the clip's own times, and results name them by these."""
 
     def sent(self, captured_ms: float, clip_time_s: float) -> None:
-        """The frame at ``clip_time_s`` leaves, with the Unix time ``captured_ms``."""
+        """Notes the frame at ``clip_time_s``, sent with the Unix time ``captured_ms``."""
         self._sent.append((captured_ms, clip_time_s))
 
     def locate(self, frame: FrameInfo) -> float | None:
-        """Seconds into the clip, or ``None`` while it cannot be told."""
-        found = None if frame.capture_time_ms is None else self._nearest(frame.capture_time_ms)
+        """Seconds in the clip; ``None`` while they are unknown."""
+        if self.in_step:
+            return frame.pts_ms / 1000.0
+        known = frame.capture_time_ms if not frame.capture_time_estimated else None
+        found = None if known is None else self._nearest(known)
         if frame.rtp_timestamp is None:
             return found
         if found is not None:
@@ -38,6 +46,11 @@ class Timeline:
             ticks = (frame.rtp_timestamp - self._anchor[0] + _RTP_HALF) % (2 * _RTP_HALF) - _RTP_HALF
             found = self._anchor[1] + ticks / _RTP_CLOCK_HZ
         return found
+
+    def settle(self, frame: FrameInfo) -> float:
+        """As `locate`, after the last result. An unknown time counts from the server's first frame."""
+        found = self.locate(frame)
+        return frame.pts_ms / 1000.0 if found is None else found
 
     def _nearest(self, captured_ms: float) -> float | None:
         at = bisect.bisect_left(self._sent, captured_ms, key=lambda entry: entry[0])

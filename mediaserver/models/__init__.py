@@ -1,1 +1,1 @@
-"""Model files: where they come from, which are used, what they become for Triton."""
+"""Model files: download, selection, conversion to ONNX, and Triton's model repositories."""

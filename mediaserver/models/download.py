@@ -1,10 +1,10 @@
-"""Fetches one file whose size and checksum are known, whole or not at all.
+"""Downloads one file of known size and checksum. The target appears only when it is complete.
 
-What came so far is kept in ``NAME.part``, and the server's name for that version of the file in
-``NAME.part.version``: a later call goes on from there (RFC 9110, 14.2 Range and 13.1.5 If-Range).
+An incomplete download stays in ``NAME.part``, and its entity tag in ``NAME.part.version``. A later call
+resumes it (RFC 9110, 14.2 Range and 13.1.5 If-Range). The errors::
 
-``DownloadError``
-  └─ ``SourceUnreachable``  nobody answers at the address, or the folder is not there
+    DownloadError
+      └─ SourceUnreachable  the server does not answer, or the file does not exist
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from io import BufferedRandom
+from io import BufferedRandom, BufferedReader
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -29,13 +29,13 @@ _CHUNK_BYTES = 256 * 1024
 _CONNECT_TIMEOUT_S = 10.0
 _SILENCE_TIMEOUT_S = 30.0
 _ATTEMPTS = 5
-"""In a row without a single new byte."""
+"""Attempts in a row without a new byte, before the download fails."""
 _FIRST_PAUSE_S = 0.5
 _MAX_VERSION = 1024
 _CONTENT_RANGE = re.compile(r"bytes (?P<first>[0-9]{1,18})-[0-9]{1,18}/(?:[0-9]{1,18}|\*)")
 
 OnProgress = Callable[[int], None]
-"""Gets the number of bytes that are there so far."""
+"""Called with the number of bytes received so far."""
 
 
 class DownloadError(UserError):
@@ -43,29 +43,29 @@ class DownloadError(UserError):
 
 
 class SourceUnreachable(DownloadError):
-    """Nobody is there to give it: no network, or no such host or folder."""
+    """The source cannot be reached: no network, no such host, or no such file."""
 
 
 class _Cut(Exception):
-    """The transfer ended early; another attempt may go on from there."""
+    """The transfer ended early; another attempt may resume it."""
 
 
 async def download(
     source: str, target: Path, *, size: int, sha256: str, on_progress: OnProgress = lambda done: None
 ) -> None:
-    """Fetches ``source``, an HTTP URL or the path of a file, to ``target``, which appears only when it is
-    complete and ``sha256`` (hexadecimal) is right.
+    """Downloads ``source``, an HTTP URL or a path, to ``target``.
 
-    A cut connection is taken up again by itself. Raises `DownloadError`, and
-    `mediaserver.errors.OutputError` where ``target`` cannot be written.
+    ``target`` appears only when its size in bytes and its ``sha256`` (hexadecimal) are right. Interrupted
+    transfers are resumed, in five attempts at most without progress. Raises `DownloadError`, and
+    `mediaserver.errors.OutputError` if ``target`` cannot be written.
     """
-    part = target.with_name(f"{target.name}.part")
+    part = _part_of(target)
     with writing(target), _locked(part) as file:
         if source.lower().startswith(("http://", "https://")):
             await _Transfer(source, file, _version_of(part), size, on_progress).run()
         else:
             await asyncio.to_thread(_copy, Path(source), file, size, on_progress)
-        found = await asyncio.to_thread(_checksum, file)
+        found = await asyncio.to_thread(sha256_of, file)
         if found != sha256:
             _forget(part)
             raise DownloadError(
@@ -78,6 +78,15 @@ def _version_of(part: Path) -> Path:
     return part.with_name(f"{part.name}.version")
 
 
+def discard_partial(target: Path) -> None:
+    """Removes an incomplete download of ``target``."""
+    _forget(_part_of(target))
+
+
+def _part_of(target: Path) -> Path:
+    return target.with_name(f"{target.name}.part")
+
+
 def _publish(part: Path, target: Path) -> None:
     part.replace(target)
     _forget(part)
@@ -85,7 +94,7 @@ def _publish(part: Path, target: Path) -> None:
 
 @contextlib.contextmanager
 def _locked(part: Path) -> Iterator[BufferedRandom]:
-    """The partial file, open for reading and appending, and nobody else's meanwhile."""
+    """Opens the partial file for reading and appending, and locks it against other processes."""
     part.parent.mkdir(parents=True, exist_ok=True)
     with part.open("a+b") as file:
         try:
@@ -119,7 +128,8 @@ def _copy(source: Path, file: BufferedRandom, size: int, on_progress: OnProgress
             on_progress(_length(file))
 
 
-def _checksum(file: BufferedRandom) -> str:
+def sha256_of(file: BufferedReader | BufferedRandom) -> str:
+    """Returns the SHA-256 of a whole file in lower-case hexadecimal."""
     file.seek(0)
     return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -129,8 +139,10 @@ def _checksum(file: BufferedRandom) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Transfer:
-    """One file over HTTP, in as many requests as it takes. ``version`` holds the entity tag of what is in
-    ``file`` so far."""
+    """The download of one file over HTTP, in one or several requests.
+
+    ``version`` is the file with the entity tag of the partial ``file``.
+    """
 
     url: str
     file: BufferedRandom
@@ -159,12 +171,12 @@ class _Transfer:
                     if failures == _ATTEMPTS:
                         raise DownloadError(
                             f"{self.url}: given up after {failures} attempts: {_words(exc)}; "
-                            f"what came is kept for the next time"
+                            f"the partial file is kept for the next attempt"
                         ) from exc
                     await asyncio.sleep(_FIRST_PAUSE_S * 2 ** (failures - 1))
 
     async def _request(self, http: aiohttp.ClientSession) -> None:
-        """Raises `_Cut` and aiohttp's errors where another attempt makes sense."""
+        """Makes one request. Raises `_Cut` or an error of aiohttp if another attempt may succeed."""
         done, version = _length(self.file), _known_version(self.version)
         headers = {"Range": f"bytes={done}-", "If-Range": version} if done and version else {}
         try:
@@ -172,17 +184,17 @@ class _Transfer:
                 self._check(response)
                 _remember_version(response, self.version)
                 await self._take(response)
-        except (aiohttp.TooManyRedirects, aiohttp.InvalidURL) as exc:
+        except (aiohttp.TooManyRedirects, aiohttp.InvalidURL, UnicodeError) as exc:
             raise DownloadError(f"{self.url}: redirected too often, or to nowhere") from exc
 
     def _check(self, response: aiohttp.ClientResponse) -> None:
         if response.status == 206 and _first_byte(response) == _length(self.file):
             return
-        if response.status in (200, 206, 416):  # another version than the one begun, or no ranges there
+        if response.status in (200, 206, 416):  # the file has changed, or the server has no ranges
             self.file.truncate(0)
             self.version.unlink(missing_ok=True)
             if response.status != 200:
-                raise _Cut("the server's range is not the one that was asked for")
+                raise _Cut("the server returned another range than requested")
         elif response.status in (408, 429) or response.status >= 500:
             raise _Cut(f"the server answered {response.status} {response.reason}")
         else:
@@ -205,7 +217,7 @@ def _first_byte(response: aiohttp.ClientResponse) -> int | None:
 
 
 def _remember_version(response: aiohttp.ClientResponse, version: Path) -> None:
-    """Only a strong validator may go into If-Range (RFC 9110, 13.1.5)."""
+    """Stores the entity tag if it is a strong validator, as If-Range requires (RFC 9110, 13.1.5)."""
     tag = response.headers.get("ETag", "")
     if tag.startswith('"') and len(tag) <= _MAX_VERSION:
         version.write_text(tag, "ascii", errors="replace")

@@ -1,81 +1,89 @@
-"""``mediaserver models pull``: from a source of `mediaserver.models.sources` to a model that can be used."""
+"""``mediaserver models pull``: fetches models of `mediaserver.models.sources` and converts them to ONNX."""
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 from rich.prompt import Confirm
 
 from mediaserver.errors import LicenceError, MissingPackage, ModelError, reading, writing
-from mediaserver.models.download import SourceUnreachable, download
-from mediaserver.models.sources import SOURCES, ModelSource
-from mediaserver.models.ultralytics_export import has_exporter, to_onnx
+from mediaserver.models.fetch import Places, fetch, is_whole
+from mediaserver.models.sources import SOURCES, Format, ModelSource
+from mediaserver.models.ultralytics_export import has_exporter, how_to_install, to_onnx
 from mediaserver.paths import model_cache
 
 _TERMS = {
-    "AGPL-3.0": "whoever lets others use it over a network must offer them the source of the whole program "
-    "around it, under the same licence; Ultralytics sells another one"
+    "AGPL-3.0": "if you let others use it over a network, you must offer them the source of the whole "
+    "program around it, under the same licence; Ultralytics sells another licence"
 }
-"""What people who accept a licence should know, in a few words."""
+"""Summaries of licences that need acceptance."""
 
 
-async def pull(name: str, mirror: str | None, *, accept_licence: bool, console: Console) -> Path:
-    """Fetches a model into the cache and returns its ONNX file; one that is there already stays.
+def pull(names: Sequence[str], places: Places, *, accept_licence: bool, console: Console) -> list[Path]:
+    """Fetches models into the cache, except those already there, and returns their files. Blocks.
 
-    ``mirror`` is a folder or an HTTP address in place of the official source. Raises `ModelError` where the
-    name is unknown, `MissingPackage`, `LicenceError` where the licence is not accepted, `UnreadableFile`
-    where the one that is there cannot be read; else as `mediaserver.models.download.download`.
+    Raises `ModelError` if a name is unknown or a conversion fails, `LicenceError` if a licence is not
+    accepted, and `MissingPackage`. Raises `UnreadableFile` if a cached file cannot be read. Raises the errors
+    of `mediaserver.models.fetch.fetch`.
     """
-    source = SOURCES.get(name)
-    if source is None:
-        raise ModelError(f"no model {name!r} in the catalogue; it has {', '.join(SOURCES)}")
-    target = model_cache() / f"{name}.onnx"
-    if await asyncio.to_thread(_is_there, source, target):
-        console.print(f"{name} is there already", highlight=False)
-        return target
-    if source.is_weights and not has_exporter():
+    for name in names:
+        if name not in SOURCES:
+            raise ModelError(f"no model {name!r} in the catalogue; it has {', '.join(SOURCES)}")
+    missing = {}
+    for name in names:
+        if _is_there(name, SOURCES[name]):
+            console.print(f"{name} is there already", highlight=False)
+        else:
+            missing[name] = SOURCES[name]
+    for name, source in missing.items():
+        _check_tools(name, source)
+        # Before an event loop runs, as it would keep the first Ctrl-C from the question.
+        _agree(name, source, accepted=accept_licence, console=console)
+    if missing:
+        fetch(missing.values(), places, model_cache(), console)
+    for name, source in missing.items():
+        _make(name, source, console)
+    _discard(missing.values())
+    return [_target(name) for name in names]
+
+
+def _target(name: str) -> Path:
+    return model_cache() / f"{name}.onnx"
+
+
+def _is_there(name: str, source: ModelSource) -> bool:
+    with reading(_target(name)):
+        if source.format is Format.ONNX:
+            return is_whole(source.files[0], _target(name))
+        return _target(name).is_file()  # a converted file has no fixed checksum
+
+
+def _check_tools(name: str, source: ModelSource) -> None:
+    if source.format is Format.PYTORCH and not has_exporter():
         raise MissingPackage(
-            f"{name} comes as PyTorch weights, which the package 'ultralytics' ({source.licence}) makes an "
-            f"ONNX file of: pip install 'mediaserver[ultralytics]'"
+            f"{name} comes as PyTorch weights, which the package 'ultralytics' ({source.licence}) "
+            f"converts to ONNX: {how_to_install()}"
         )
-    _agree(name, source, accepted=accept_licence, console=console)
-    fetched = model_cache() / source.file_name
-    await _download(source, mirror, fetched, console)
-    if source.is_weights:
-        with console.status("making an ONNX file of the weights"):
-            await asyncio.to_thread(_convert, fetched, target)
-    return target
-
-
-def _is_there(source: ModelSource, target: Path) -> bool:
-    with reading(target):
-        if not target.is_file():
-            return False
-        if source.is_weights:  # its export is another file with each version of the exporter
-            return True
-        with target.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest() == source.sha256
+    if source.format is Format.TENSORFLOW_JS:
+        import mediaserver.models.conversion  # noqa: F401, PLC0415 - may raise, before the download
 
 
 def _agree(name: str, source: ModelSource, *, accepted: bool, console: Console) -> None:
-    """Raises `LicenceError` unless the licence is permissive or accepted."""
-    console.print(f"{name}: {source.licence}, {source.size / 1e6:.1f} MB", highlight=False)
+    """Asks for acceptance of a licence that is not permissive. Raises `LicenceError` if it is refused."""
+    words = f"{name}: {source.licence}, {source.size / 1e6:.1f} MB; {source.authors}"
+    console.print(words, highlight=False)
     if source.is_permissive:
         return
     console.print(f"{source.licence}: {_TERMS[source.licence]}.", highlight=False)
     if accepted:
         return
     if not sys.stdin.isatty():
-        raise LicenceError(
-            f"{name} is under {source.licence}, which must be accepted: --accept-licence does so"
-        )
+        raise LicenceError(f"{name} is under {source.licence}, which must be accepted: pass --accept-licence")
     if not _confirmed(console):
         raise LicenceError(f"{name} was not fetched: its licence {source.licence} was not accepted")
 
@@ -87,35 +95,36 @@ def _confirmed(console: Console) -> bool:
         return False
 
 
-async def _download(source: ModelSource, mirror: str | None, target: Path, console: Console) -> None:
-    place = source.url if mirror is None else f"{mirror.rstrip('/')}/{source.file_name}"
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        console=console,
-    ) as progress:
-        bar = progress.add_task(source.file_name, total=source.size)
-        try:
-            await download(
-                place,
-                target,
-                size=source.size,
-                sha256=source.sha256,
-                on_progress=lambda done: progress.update(bar, completed=done),
+def _make(name: str, source: ModelSource, console: Console) -> None:
+    """Makes the ONNX file from the fetched files, and writes the licence beside it.
+
+    If it fails, no incomplete model remains.
+    """
+    fetched, target = [model_cache() / file.name for file in source.files], _target(name)
+    with writing(target), tempfile.TemporaryDirectory(dir=model_cache()) as folder:
+        notices = fetched[2:]
+        text = "\n\n".join(
+            (f"{source.licence}\n{source.authors}", *(path.read_text("utf-8") for path in notices))
+        )
+        target.with_suffix(".licence.txt").write_text(f"{text}\n", "utf-8")
+        made = Path(folder) / target.name
+        if source.format is Format.PYTORCH:
+            with console.status("making an ONNX file of the weights"):
+                to_onnx(Path(shutil.copy(fetched[0], folder))).replace(target)
+        elif source.format is Format.TENSORFLOW_JS:
+            from mediaserver.models.conversion import convert  # noqa: PLC0415 - needs an extra
+
+            with console.status("making an ONNX file of the graph"):
+                difference = convert(name, fetched[0], fetched[1], made)
+            made.replace(target)
+            console.print(
+                f"{name}: converted; differs from the original by {difference:.0e} at most", highlight=False
             )
-        except SourceUnreachable as exc:
-            raise SourceUnreachable(
-                f"{exc}. Nothing was changed: models that are there go on being used, else those built in. "
-                f"MEDIASERVER_MODEL_MIRROR names another place to fetch from"
-            ) from exc
 
 
-def _convert(weights: Path, target: Path) -> None:
-    """ONNX in place of the weights; there is nothing half made where it fails."""
-    with writing(target):
-        with tempfile.TemporaryDirectory(dir=weights.parent) as folder:
-            copy = Path(shutil.copy(weights, folder))
-            to_onnx(copy).replace(target)
-        weights.unlink()
+def _discard(sources: Iterable[ModelSource]) -> None:
+    """Removes the fetched files from which models were converted."""
+    for source in sources:
+        if source.format is not Format.ONNX:
+            for file in source.files:
+                (model_cache() / file.name).unlink(missing_ok=True)

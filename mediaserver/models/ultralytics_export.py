@@ -1,5 +1,7 @@
-"""From Ultralytics' weights to ONNX, by Ultralytics' own exporter: the optional package ``ultralytics``,
-which is large and under AGPL-3.0, and is used for nothing else."""
+"""Converts Ultralytics' weights to ONNX with their exporter, the optional package ``ultralytics``.
+
+The package is large and under AGPL-3.0, and is used for nothing else.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +9,21 @@ import importlib.util
 from pathlib import Path
 
 from mediaserver.errors import MissingPackage, UnreadableFile, reading, writing
+from mediaserver.packages import pip_install, required_by
 
 
 def has_exporter() -> bool:
-    """Whether the package is installed; it is not imported, as that takes seconds."""
+    """Whether the package is installed. It is not imported, which would take seconds."""
     return importlib.util.find_spec("ultralytics") is not None
 
 
+def how_to_install() -> str:
+    """Returns the command that installs the package and the other requirements of the export."""
+    return pip_install(required_by("ultralytics"))
+
+
 def to_onnx(weights: Path) -> Path:
-    """An ONNX file beside ``weights`` (.pt), for any batch and size.
+    """Writes an ONNX file beside ``weights`` (.pt), with dynamic batch and size, and returns its path.
 
     Raises `MissingPackage`, `UnreadableFile`, `OutputError`.
     """
@@ -23,7 +31,8 @@ def to_onnx(weights: Path) -> Path:
         from ultralytics import YOLO  # type: ignore[import-not-found]  # noqa: PLC0415
     except ModuleNotFoundError as exc:
         raise MissingPackage(
-            f"{weights}: .pt weights need the package 'ultralytics' (AGPL-3.0); an .onnx file does not"
+            f"{weights}: .pt weights need the package 'ultralytics' (AGPL-3.0), an .onnx file does not: "
+            f"{how_to_install()}"
         ) from exc
     with reading(weights):
         if not weights.is_file():

@@ -1,1 +1,1 @@
-"""The process that serves: HTTP, readiness, workers, and its life under systemd."""
+"""The server process: HTTP, readiness, workers, and integration with systemd."""

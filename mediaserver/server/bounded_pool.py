@@ -1,22 +1,20 @@
-"""How many peers may wait at once: in all, and from one network."""
+"""Bounds the number of waiting peers: in total, and from one network."""
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Hashable
 from typing import Generic, TypeVar
 
-Member = TypeVar("Member", bound=Hashable)
+from mediaserver.server.client_network import client_network
 
-_IPV6_NETWORK_BITS = 64
-"""Whoever has one IPv6 address mostly has its whole /64 (RFC 6177)."""
+Member = TypeVar("Member", bound=Hashable)
 
 
 class BoundedPool(Generic[Member]):
-    """Members, each from a network. One too many makes the member leave that has been there longest.
+    """Members, each from a network. If a limit is exceeded, the oldest member of a network is removed.
 
-    Where one network has ``of_one_network`` members already, it gives up one of its own. Where there are
-    ``in_all`` of them, the network that has most gives one up: many from one place push out no others.
+    A network with ``of_one_network`` members loses its own oldest. If there are ``in_all`` members, the
+    network with most members loses one. So many members of one network do not displace others.
     """
 
     def __init__(self, in_all: int, of_one_network: int | None = None) -> None:
@@ -29,8 +27,8 @@ class BoundedPool(Generic[Member]):
         return len(self._networks)
 
     def add(self, member: Member, address: str) -> Member | None:
-        """Takes ``member`` in; returns the one that has to leave for it and is no member any more."""
-        network = _network(address)
+        """Adds ``member``, and returns the member that was removed for it, if any."""
+        network = client_network(address)
         leaving = self._one_too_many(network)
         if leaving is not None:
             self.discard(leaving)
@@ -39,7 +37,7 @@ class BoundedPool(Generic[Member]):
         return leaving
 
     def discard(self, member: Member) -> None:
-        """The member waits no more; does nothing if it is none."""
+        """Removes a member. Idempotent."""
         network = self._networks.pop(member, None)
         if network is not None:
             del self._members[network][member]
@@ -54,16 +52,3 @@ class BoundedPool(Generic[Member]):
             most = max(self._members.values(), key=len)
             return next(iter(most))
         return None
-
-
-def _network(address: str) -> str:
-    """What stands for one peer. What is no address stands for itself."""
-    try:
-        ip = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if isinstance(ip, ipaddress.IPv6Address):
-        if ip.ipv4_mapped is None:
-            return str(ipaddress.ip_network((ip, _IPV6_NETWORK_BITS), strict=False))
-        return str(ip.ipv4_mapped)
-    return address

@@ -1,15 +1,13 @@
-"""The server without its HTTP surface: what is shared by all connections, and its life from start to stop."""
+"""The server without HTTP: state shared by all connections, and the life cycle from start to stop."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
-import math
 import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
@@ -17,24 +15,37 @@ from inference.engines.charged import RunCosts
 from inference.engines.contract import Engine, EngineObserver
 from inference.fair_threads import FairThreads
 from inference.scheduler import Scheduler
+from mediaserver.server.admission import Admission, Refusal, RefusalReason
 from mediaserver.server.bounded_pool import BoundedPool
+from mediaserver.server.descriptors import shortage_of_descriptors
+from mediaserver.server.freed_memory import give_back_memory
+from mediaserver.server.load import LOOK_S as MEASURE_S
+from mediaserver.server.load import LoadMeter
 from mediaserver.server.loop_lag import watch_lag
-from mediaserver.server.memory import Memory
 from mediaserver.server.scoreboard import Row
 from mediaserver.session.connection import Connection
+from mediaserver.session.continued_connection import ContinuedConnection
+from mediaserver.session.load_watch import LOOK_S, LoadWatch
+from mediaserver.session.media_link import MediaLink
+from mediaserver.session.publication import Publication, PublishRequest
 from mediaserver.session.registry import SessionRegistry
-from mediaserver.session.session import Inference
+from mediaserver.session.session import Inference, Session
+from mediaserver.session.shortage import Shortage
+from mediaserver.session.socket_connection import SocketConnection
 from mediaserver.settings.model import Settings
 from mediaserver.telemetry.metrics import Metrics
 from signaling.messages import EndReason
 from signaling.websocket import SignalingSocket
 
 _DRAIN_TIMEOUT_S = 3.0
+_MOVE_INTERVAL_S, _MOVE_ALL_S = 1.0, 60.0
+"""Seconds between two clients that are moved to other servers, and at most for all clients."""
 _SAMPLE_S = 5.0
+_LOOK_S = 0.1
 _MAX_GREETING = 256
-"""Connections that have not said hello yet, in one process. Each takes some kilobytes, for 5 s at most."""
+"""Connections before ``hello`` in one process. Each takes some kilobytes, for 5 s at most."""
 _MAX_GREETING_OF_ONE = 64
-"""The same, from one address."""
+"""Connections before ``hello`` from one network."""
 
 logger = logging.getLogger(__name__)
 
@@ -42,34 +53,22 @@ LoadEngine: TypeAlias = Callable[[EngineObserver], Awaitable[Engine]]
 
 
 class Readiness(StrEnum):
-    """Whether new connections are taken."""
+    """Whether new connections are accepted."""
 
     LOADING = "loading"
     """Models are being loaded and tried."""
     READY = "ready"
     FAILED = "failed"
-    """The models cannot be used; `MediaServer.trouble` says why."""
+    """The models cannot be used; `MediaServer.trouble` is the reason."""
     DRAINING = "draining"
-    """The server is stopping, or was told to take no new sessions for a while."""
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """Why a connection is not taken now, and when to try again."""
-
-    reason: str
-    retry_after_s: int
-
-
-_FULL = Refusal("full", retry_after_s=10)
-_SHORT_OF_MEMORY = Refusal("memory", retry_after_s=10)
+    """The server is stopping, or new sessions are paused."""
 
 
 class MediaServer:
-    """All that a process's connections share. Use `running`; then `connect` serves one socket to its end.
+    """The state shared by a process's connections. Inside `running`, `connect` serves one socket to its end.
 
-    ``row`` is the process's own in the scoreboard of all workers: sessions are counted, limited and paused in
-    all of them.
+    ``row`` is the process's row in the scoreboard, which counts, limits and pauses the sessions of all
+    workers.
     """
 
     def __init__(self, settings: Settings, load_engine: LoadEngine, metrics: Metrics, row: Row) -> None:
@@ -82,13 +81,18 @@ class MediaServer:
         self._state_changed = asyncio.Condition()
         self._failure: str | None = None
         self._connections: dict[Connection, asyncio.Future[None]] = {}
-        self._greeting = BoundedPool[Connection](_MAX_GREETING, _MAX_GREETING_OF_ONE)
+        self._without_socket: set[asyncio.Task[None]] = set()
+        self._publications: dict[str, tuple[Publication, asyncio.Task[None]]] = {}
+        self._greeting = BoundedPool[SocketConnection](_MAX_GREETING, _MAX_GREETING_OF_ONE)
         self._registry = SessionRegistry(settings, row, metrics)
-        self._memory = Memory.of_this_process()
+        self._load_watch = LoadWatch(self._registry, metrics)
+        self._shortage = Shortage(metrics)
+        self._admission = Admission(row, self._load_watch, self._shortage, settings.node_start_s)
+        self._load_meter = LoadMeter(_processors())
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[MediaServer]:
-        """Loads the models in the background; on leaving ends every connection and frees everything."""
+        """Loads the models in the background. On leaving, ends all connections and frees all resources."""
         with (
             FairThreads(_threads(), "decode") as decode_threads,
             FairThreads(_threads(), "frames") as frame_threads,
@@ -98,6 +102,9 @@ class MediaServer:
                 asyncio.create_task(self._load(decode_threads, frame_threads, vision_threads)),
                 asyncio.create_task(watch_lag(self._take_lag)),
                 asyncio.create_task(self._sample()),
+                asyncio.create_task(self._measure_load(decode_threads, frame_threads, vision_threads)),
+                asyncio.create_task(self._give_back_memory()),
+                asyncio.create_task(self._shed_load()),
             ]
             try:
                 yield self
@@ -111,11 +118,11 @@ class MediaServer:
 
     @property
     def readiness(self) -> Readiness:
-        """Whether new connections are taken, were there a place for them."""
-        return Readiness.DRAINING if self.row.pause_left_s > 0 else self._state
+        """Whether new connections are accepted, apart from a lack of places."""
+        return Readiness.DRAINING if self._admission.is_draining else self._state
 
     async def settled(self) -> Readiness:
-        """Waits until the models are loaded, cannot be used, or are not waited for any more."""
+        """Waits until the models are loaded, cannot be used, or the server drains."""
         return await self._until(lambda: self._state is not Readiness.LOADING)
 
     async def failed(self) -> Readiness:
@@ -124,73 +131,152 @@ class MediaServer:
 
     @property
     def trouble(self) -> str | None:
-        """Why nothing can be inferred now, in words: the models cannot be used, or the engine is away."""
-        return self._failure or (self._inference.engine.trouble if self._inference else None)
+        """The reason why clients cannot be served properly now, as text, or ``None``.
+
+        The models cannot be used, the engine is unavailable, or sockets are exhausted.
+        """
+        engine = self._inference.engine.trouble if self._inference else None
+        return self._failure or engine or self._shortage.words
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether a loaded model was trained on drawings only."""
+        models = self._inference.engine.models.values() if self._inference else ()
+        return any(model.synthetic for model in models)
 
     @property
     def able(self) -> bool:
-        """Whether new connections are taken, were there a place, and their frames would be inferred."""
-        return self.readiness is Readiness.READY and self.trouble is None
+        """Whether the server can serve new sessions, apart from a lack of places.
+
+        After the start this requires that all workers have been ready at once.
+        """
+        return self.readiness is Readiness.READY and self.row.board.is_complete and self.trouble is None
 
     @property
     def sessions(self) -> int:
-        """Sessions that live in all workers: with a client, or waiting for a lost one to come back."""
+        """Number of sessions in all workers: with a client, or waiting for it."""
         return self.row.board.sessions
 
     def pause(self, seconds: float, *, if_idle: bool) -> bool:
-        """Takes no new connections for so long; sessions that live go on. As `Row.pause`, for all workers.
+        """Refuses new connections for ``seconds``; existing sessions go on. As `Row.pause`, for all workers.
 
-        A connection that is open but has not said ``hello`` is sent away when it does.
+        A connection that is open before ``hello`` is refused at its ``hello``.
         """
         return self.row.pause(seconds, if_idle=if_idle)
 
-    def refusal(self) -> Refusal | None:
-        """Why a new connection cannot be taken now, or ``None``."""
-        if self.readiness is not Readiness.READY:
-            pause_s = self.row.pause_left_s
-            return Refusal(self.readiness, retry_after_s=math.ceil(pause_s) if pause_s > 0 else 1)
-        if self.row.board.places_taken >= self.settings.max_sessions:
-            return _FULL
-        if self._memory.is_short(time.monotonic()):
-            return _SHORT_OF_MEMORY
-        return None
+    def refusal(self, *, comes_back: bool = False) -> Refusal | None:
+        """Returns why a new connection is refused now, or ``None``.
 
-    async def connect(self, socket: SignalingSocket, address: str) -> None:
-        """Serves one client, at ``address``, to its end. It gets its place when it has said ``hello``. Where
-        too many have not said it yet, whoever has been silent longest leaves.
-
-        Raises `RuntimeError` before the engine is there, when `refusal` keeps clients out.
+        ``comes_back``: the client claims a session here. If it has none, it is refused after its ``hello``.
         """
-        if self._inference is None:
-            raise RuntimeError("the engine is not open yet")
-        connection = Connection(
-            socket, self._inference, self._registry, lambda: self._greeting.discard(connection)
+        if self._state is not Readiness.READY:
+            return Refusal(RefusalReason(self._state), retry_after_s=1, end=EndReason.SERVER_SHUTDOWN)
+        return self._admission.refusal(comes_back=comes_back)
+
+    async def connect(self, socket: SignalingSocket, address: str, *, comes_back: bool = False) -> None:
+        """Serves one client at ``address`` to its end. ``comes_back`` is as in `refusal`.
+
+        The client takes its place at its ``hello``. If too many connections wait for ``hello``, the oldest of
+        a network is closed. Raises `RuntimeError` before the engine is open, while `refusal` refuses clients.
+        """
+        closed = self.refusal() if comes_back else None
+        connection = SocketConnection(
+            socket,
+            self._opened(),
+            self._registry,
+            lambda: self._greeting.discard(connection),
+            closed=None if closed is None else closed.end,
         )
         silent = self._greeting.add(connection, address)
         if silent is not None:
             silent.end(EndReason.HELLO_TIMEOUT)
+        try:
+            await self._run(connection, comes_back=comes_back)
+        finally:
+            self._greeting.discard(connection)
+        if (continued := connection.continued()) is not None:
+            task = asyncio.create_task(self._go_on(*continued), name="without-socket")
+            self._without_socket.add(task)
+            task.add_done_callback(self._without_socket.discard)
+
+    async def _go_on(self, session: Session, media: MediaLink) -> None:
+        """Sends results over the data channel while the client has no socket and its media arrives."""
+        while self._registry.waits(session) and media.is_open:
+            if media.is_heard(time.monotonic()) and self.refusal(comes_back=True) is None:
+                connection = ContinuedConnection(session, self._opened(), self._registry)
+                await self._run(connection, comes_back=True)
+            await asyncio.sleep(_LOOK_S)
+
+    def publish(self, request: PublishRequest) -> Publication:
+        """Begins to serve a WHIP publisher, in a task of its own. Raises as `connect`."""
+        publication = Publication(request, self._opened(), self._registry)
+        task = asyncio.create_task(self._run(publication), name="publication")
+        self._publications[publication.resource] = publication, task
+        task.add_done_callback(lambda _: self._publications.pop(publication.resource))
+        return publication
+
+    def publication(self, resource: str) -> Publication | None:
+        """Returns the publication with this random name, while it is served."""
+        found = self._publications.get(resource)
+        return None if found is None else found[0]
+
+    async def unpublish(self, publication: Publication) -> None:
+        """Ends a publication on its publisher's request; returns when its resources are released."""
+        _, task = self._publications[publication.resource]
+        publication.end(EndReason.BYE)
+        await asyncio.wait([task])
+
+    def _opened(self) -> Inference:
+        if self._inference is None:
+            raise RuntimeError("the engine is not open yet")
+        return self._inference
+
+    async def _run(self, connection: Connection, *, comes_back: bool = False) -> None:
         ended = self._connections[connection] = asyncio.get_running_loop().create_future()
-        if self.readiness is not Readiness.READY:
-            connection.end(EndReason.SERVER_SHUTDOWN)  # that changed while the socket was being accepted
+        if self._state is not Readiness.READY or (self._admission.is_draining and not comes_back):
+            connection.end(EndReason.SERVER_SHUTDOWN)  # the state changed during the upgrade
         try:
             with self.metrics.connection():
                 await connection.run()
         finally:
-            self._greeting.discard(connection)
             del self._connections[connection]
             ended.set_result(None)
 
+    async def wind_down(self) -> None:
+        """Waits for the end of this process's sessions, if the server is ending (`Scoreboard.end_by`).
+
+        At the deadline it asks the remaining clients to move to another server, and waits for them.
+        """
+        ends_at = self.row.board.ends_at
+        if ends_at is None:
+            return
+        logger.info(
+            "draining: %d sessions go on for %.0f s at most", len(self._registry), ends_at - time.monotonic()
+        )
+        while len(self._registry) and time.monotonic() < ends_at:  # noqa: ASYNC110 - of a deadline, too
+            await asyncio.sleep(_LOOK_S)
+        pause_s = min(_MOVE_INTERVAL_S, _MOVE_ALL_S / max(1, len(self._connections)))
+        async with asyncio.TaskGroup() as moves:
+            for connection, ended in list(self._connections.items()):
+                if not ended.done():
+                    moves.create_task(_move(connection, ended))
+                    await asyncio.sleep(pause_s)
+
     async def drain(self) -> None:
-        """Takes no more connections, and ends those that are open with ``closing``. Idempotent."""
+        """Refuses new connections, and ends open connections with ``closing``. Idempotent."""
         await self._change(Readiness.DRAINING)
         for connection in self._connections:
             connection.end(EndReason.SERVER_SHUTDOWN)
         if self._connections:
             await asyncio.wait(list(self._connections.values()), timeout=_DRAIN_TIMEOUT_S)
-        self._registry.close()
+        for task in self._without_socket:
+            task.cancel()
+        if self._without_socket:
+            await asyncio.wait(self._without_socket)
+        await self._registry.close()
 
     async def _change(self, state: Readiness) -> None:
-        """Nothing comes after draining."""
+        """Changes the state. DRAINING is final."""
         async with self._state_changed:
             if self._state is not Readiness.DRAINING:
                 self._state = state
@@ -219,9 +305,10 @@ class MediaServer:
                 vision_threads,
                 self.metrics,
                 self.settings,
+                self._shortage,
             )
             await engine.ready()
-        except Exception as exc:  # noqa: BLE001 - whatever it was, the server must say so and not serve
+        except Exception as exc:  # noqa: BLE001 - any error must be reported, and ends the attempt
             self._failure = str(exc)
             logger.error("the models cannot be used: %s", exc)
             await self._change(Readiness.FAILED)
@@ -229,20 +316,70 @@ class MediaServer:
         await self._change(Readiness.READY)
         logger.info("ready: %s", ", ".join(f"{task}={info.name}" for task, info in engine.models.items()))
 
+    async def _shed_load(self) -> None:
+        """Sheds load. While models cannot run, results are no measure of the load, and nothing changes."""
+        await self.settled()
+        while True:
+            await asyncio.sleep(LOOK_S)
+            if self.trouble is None:
+                self._load_watch.look(time.monotonic())
+
+    async def _give_back_memory(self) -> None:
+        await self.settled()
+        await give_back_memory()
+
+    async def _measure_load(self, *threads: FairThreads) -> None:
+        """Measures this worker's part of the load, and updates the metrics of the whole."""
+        while True:
+            await asyncio.sleep(MEASURE_S)
+            self._load_meter.look(time.monotonic(), time.thread_time(), sum(each.used_s for each in threads))
+            own = self._load_meter.load
+            # Without models no frames are delivered.
+            frame_rate = 1.0 if self.trouble else self._load_watch.load
+            self.row.tell_load(own.processor, own.event_loop, frame_rate)
+            self._admission.look(own.event_loop)
+            for part, load in self.row.board.load.items():
+                self.metrics.load_part.labels(part).set(load)
+            self.metrics.load.set(self.load)
+            if (ends_at := self.row.board.ends_at) is not None:
+                self.metrics.drain_deadline.set(time.time() + ends_at - time.monotonic())
+
+    @property
+    def load(self) -> float:
+        """The load of all workers together: 1 if there is no room for another session."""
+        return max(self.row.board.load.values())
+
     def _take_lag(self, seconds: float) -> None:
         self.metrics.event_loop_lag.observe(seconds)
+        self._load_meter.take_lag(seconds)
         self.row.beat()
 
     async def _sample(self) -> None:
-        """Keeps the metrics of what is, beside those of what happens."""
+        """Updates the gauges, such as readiness and the rate of frames."""
         while True:
             self.metrics.ready.set(self.able)
             frames, cpu_s = self.metrics.frames_inferred_so_far(), time.process_time()
+            if (words := shortage_of_descriptors()) is not None:
+                self._shortage.note(words)
             await asyncio.sleep(_SAMPLE_S)
             self.metrics.pipeline_fps.set((self.metrics.frames_inferred_so_far() - frames) / _SAMPLE_S)
             self.metrics.cpu_seconds.inc(time.process_time() - cpu_s)
 
 
+async def _move(connection: Connection, ended: asyncio.Future[None]) -> None:
+    """Asks the client to move, and waits until the connection ends."""
+    moving = asyncio.create_task(connection.move())
+    try:
+        await asyncio.wait([moving, ended], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        moving.cancel()
+        await asyncio.wait([moving])
+
+
+def _processors() -> int:
+    return len(os.sched_getaffinity(0))
+
+
 def _threads() -> int:
-    """What runs on them releases the GIL; with two at least, a long job does not stop the short ones."""
-    return max(2, len(os.sched_getaffinity(0)))
+    """Threads of each kind: one per processor, but at least two. Their jobs release the GIL."""
+    return max(2, _processors())

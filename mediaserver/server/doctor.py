@@ -1,6 +1,6 @@
-"""What ``mediaserver doctor`` looks at: one function a check, each with its findings in words.
+"""The checks of ``mediaserver doctor``, one function each.
 
-A check changes nothing, and ends within seconds whatever it meets.
+A check changes nothing, and has time limits for network requests.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
+import errno
 import importlib.metadata
 import os
 import socket
@@ -24,7 +25,8 @@ from packaging.requirements import Requirement
 from inference.catalogue import CatalogueError
 from inference.engines.embedded import EmbeddedEngine
 from mediaserver.errors import ModelError
-from mediaserver.models.files import files_in_use, origin
+from mediaserver.models.files import PULL_DEFAULTS, files_in_use, origin, synthetic_words
+from mediaserver.packages import OWN_ENVIRONMENT, conflict, declared_requirements, pip_install
 from mediaserver.paths import web_root
 from mediaserver.settings.model import Settings
 from mediaserver.webrtc.ice_gathering import gathered_addresses
@@ -34,14 +36,14 @@ _UDP_TIMEOUT_S = 2.0
 _TCP_TIMEOUT_S = 2.0
 _TRITON_TIMEOUT_S = 5.0
 _PORTS_A_SESSION = 4
-"""An ICE agent binds one UDP port for each local address; few machines have more than this."""
+"""UDP ports per session: an ICE agent binds one for each local address. Few machines have more."""
 _MEMORY_MB = 1024
 _RELEASED = 1_735_689_600
-"""2025-01-01 in Unix time: a clock that is before it is wrong."""
+"""2025-01-01 in Unix time. A clock before that date is wrong."""
 
 
 class State(StrEnum):
-    """How a check ended."""
+    """The outcome of a check."""
 
     OK = "ok"
     WARNING = "warning"
@@ -50,7 +52,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line of the report. ``fix`` says what to do, where there is something to do."""
+    """One line of the report. ``fix`` is the remedy, if there is one."""
 
     check: str
     state: State
@@ -71,25 +73,36 @@ def check_python(version: Sequence[int]) -> Finding:
 
 
 def check_packages(requirements: Sequence[str], installed: Mapping[str, str | None]) -> Finding:
-    """``requirements`` as package metadata has them; ``installed`` maps their names to versions, ``None``
-    where a package is missing. Those of extras do not count."""
-    wrong = []
+    """Whether the required packages are installed in allowed versions. Extras are not checked.
+
+    ``requirements`` are from package metadata. ``installed`` maps names to versions, ``None`` if missing.
+    """
+    wrong, lacking = [], []
     needed = [Requirement(text) for text in requirements]
     needed = [item for item in needed if item.marker is None or item.marker.evaluate({"extra": ""})]
     for item in needed:
         version = installed.get(item.name)
-        if version is None:
-            wrong.append(f"{item.name} is missing")
-        elif not item.specifier.contains(version, prereleases=True):
-            wrong.append(f"{item.name} {version} is not {item.specifier}")
+        if version is not None and item.specifier.contains(version, prereleases=True):
+            continue
+        found = "is missing" if version is None else f"{version} is not {item.specifier}"
+        wrong.append(f"{item.name} {found}")
+        lacking.append(str(item))
     if not wrong:
         return Finding("packages", State.OK, f"{len(needed)} as required")
-    return Finding("packages", State.FAILED, "; ".join(wrong), "pip install --upgrade mediaserver")
+    return Finding("packages", State.FAILED, "; ".join(wrong), pip_install(lacking))
+
+
+def check_conflict() -> list[Finding]:
+    """Whether another distribution has a package of the project's name; empty if none has."""
+    words = conflict()
+    if words is None:
+        return []
+    return [Finding("packages", State.WARNING, words, OWN_ENVIRONMENT)]
 
 
 def installed_packages() -> Finding:
     """`check_packages` on this environment."""
-    requirements = importlib.metadata.requires("mediaserver") or []
+    requirements = declared_requirements()
     versions: dict[str, str | None] = {}
     for text in requirements:
         name = Requirement(text).name
@@ -100,18 +113,20 @@ def installed_packages() -> Finding:
     return check_packages(requirements, versions)
 
 
-# --- models and what runs them ---
+# --- models and engines ---
 
 
 async def check_models(settings: Settings) -> list[Finding]:
     """Finds the models, loads each and runs it once."""
     if settings.engine == "triton":
-        return []  # its models are its own
+        return []  # Triton has its own models
     try:
         files = files_in_use(settings)
     except ModelError as exc:
-        return [Finding("models", State.FAILED, str(exc), "mediaserver models pull yolox_tiny")]
+        return [Finding("models", State.FAILED, str(exc), PULL_DEFAULTS)]
     findings = []
+    if (words := synthetic_words(files)) is not None:
+        findings.append(Finding("models", State.WARNING, words, PULL_DEFAULTS))
     for task, path in files.items():
         began = time.perf_counter()
         try:
@@ -128,7 +143,7 @@ async def check_models(settings: Settings) -> list[Finding]:
 
 
 async def check_triton(settings: Settings) -> list[Finding]:
-    """Asks each Triton for its models; nothing where it is neither wanted nor there."""
+    """Asks each Triton for its models. An unreachable Triton is reported only if the engine is Triton."""
     wanted = settings.engine == "triton"
     findings = []
     for url in settings.triton_urls:
@@ -136,7 +151,7 @@ async def check_triton(settings: Settings) -> list[Finding]:
         if not await _answers(host, int(port)):
             if wanted:
                 fix = "start Triton (`mediaserver triton start`), or set MEDIASERVER_TRITON_URLS"
-                findings.append(Finding("triton", State.FAILED, f"nobody answers at {url}", fix))
+                findings.append(Finding("triton", State.FAILED, f"no answer from {url}", fix))
             continue
         served, trouble = await _served_by(url)
         if trouble is None:
@@ -149,7 +164,7 @@ async def check_triton(settings: Settings) -> list[Finding]:
 
 
 async def _served_by(url: str) -> tuple[list[str], str | None]:
-    """The models that a Triton serves, and what is wrong with it."""
+    """Returns the models that a Triton serves, and its trouble, if any."""
     from inference.engines.triton import TritonEngine  # noqa: PLC0415 - gRPC is large
 
     engine = await TritonEngine.open([url], deadline_s=_TRITON_TIMEOUT_S)
@@ -167,22 +182,28 @@ async def _served_by(url: str) -> tuple[list[str], str | None]:
 
 
 async def check_port(host: str, port: int) -> Finding:
-    """Whether the server could listen there now."""
+    """Whether the server can listen on this address and port now."""
     place = f"{host}:{port}"
-    if port == 0:
-        return Finding("port", State.OK, f"{host}, any port that is free")
     try:
         server = await asyncio.start_server(lambda reader, writer: writer.close(), host, port)
-    except OSError as exc:
+    except (OSError, UnicodeError) as exc:
         if await _is_ours(host, port):
             return Finding("port", State.WARNING, f"{place}: a mediaserver runs there already")
-        reason = exc.strerror if isinstance(exc, socket.gaierror) else os.strerror(exc.errno or 0)
-        words = f"{place} cannot be listened on: {reason}"
+        words = f"{place} cannot be listened on: {_why_not(exc)}"
         fix = "stop what listens there, or set MEDIASERVER_PORT or MEDIASERVER_HOST"
         return Finding("port", State.FAILED, words, fix)
     server.close()
     await server.wait_closed()
-    return Finding("port", State.OK, f"{place} is free")
+    return Finding("port", State.OK, f"{place} is free" if port else f"{host}, any port that is free")
+
+
+def _why_not(exc: OSError | UnicodeError) -> str:
+    if isinstance(exc, UnicodeError):
+        return "a part of the name is empty or too long for DNS"
+    if isinstance(exc, socket.gaierror):
+        return str(exc.strerror)
+    # asyncio skips addresses that are not this machine's. If none is left, the error has no number.
+    return os.strerror(exc.errno or errno.EADDRNOTAVAIL)
 
 
 async def _is_ours(host: str, port: int) -> bool:
@@ -197,7 +218,7 @@ async def _is_ours(host: str, port: int) -> bool:
 
 
 async def _answers(host: str, port: int) -> bool:
-    with contextlib.suppress(OSError, TimeoutError):
+    with contextlib.suppress(OSError, UnicodeError):
         async with asyncio.timeout(_TCP_TIMEOUT_S):
             _, writer = await asyncio.open_connection(host, port)
         writer.close()
@@ -211,13 +232,13 @@ async def check_udp(settings: Settings) -> list[Finding]:
     if not addresses:
         given = ",".join(settings.ice_interfaces)
         words = f"no local address for media: ice_interfaces is {given}, which names none of this machine"
-        fix = "correct MEDIASERVER_ICE_INTERFACES, or leave it out: then all but loopback are used"
+        fix = "correct MEDIASERVER_ICE_INTERFACES, or unset it to use all addresses but loopback"
         return [Finding("udp", State.FAILED, words, fix)]
     return [await asyncio.to_thread(check_address, address) for address in addresses]
 
 
 def check_address(address: str) -> Finding:
-    """One datagram from ``address`` to itself. Blocking, for two seconds at most."""
+    """Sends one datagram from ``address`` to itself. Blocks for two seconds at most."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     try:
         with socket.socket(family, socket.SOCK_DGRAM) as udp:
@@ -227,16 +248,16 @@ def check_address(address: str) -> Finding:
             udp.send(b"mediaserver doctor")
             udp.recv(64)
     except OSError as exc:
-        words = f"{address}: a datagram to itself did not come: {exc.strerror or exc}"
+        words = f"{address}: a datagram to itself did not arrive: {exc.strerror or exc}"
         fix = "let the firewall pass UDP, or leave the address out with MEDIASERVER_ICE_INTERFACES"
         return Finding("udp", State.FAILED, words, fix)
     return Finding("udp", State.OK, f"{address} sends and receives")
 
 
 def check_udp_ports(first: int, last: int, max_sessions: int) -> Finding:
-    """Whether the ports that the system gives out are enough for all sessions."""
+    """Whether the system's range of ephemeral ports suffices for all sessions."""
     needed, count = max_sessions * _PORTS_A_SESSION, last - first + 1
-    words = f"media uses ports {first} to {last}: a firewall must let UDP in there"
+    words = f"media uses ports {first} to {last}: a firewall must allow UDP to these ports"
     if count >= needed:
         return Finding("udp ports", State.OK, words)
     return Finding(
@@ -251,7 +272,7 @@ def check_udp_ports(first: int, last: int, max_sessions: int) -> Finding:
 
 
 def check_browser(host: str, port: int) -> Finding:
-    """Browsers open a camera only in a secure context: https, or this very machine (W3C Secure Contexts)."""
+    """Whether browsers can open a camera: over https, or on this machine (W3C Secure Contexts)."""
     if not (web_root() / "index.html").is_file():
         return Finding("browser", State.FAILED, f"no page in {web_root()}", "install mediaserver anew")
     if host in ("127.0.0.1", "::1", "localhost"):
@@ -268,18 +289,21 @@ def check_browser(host: str, port: int) -> Finding:
 
 
 def check_clock(now: float, synchronised: bool | None) -> Finding:
-    """Tokens and TURN credentials end by the clock. ``synchronised`` is ``None`` where it cannot be told."""
+    """Whether the clock is right, by which tokens and TURN credentials expire.
+
+    ``now`` is Unix time in seconds. ``synchronised`` is ``None`` if unknown.
+    """
     date = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(now))
     fix = "have it set over the network: timedatectl set-ntp true, or chrony"
     if now < _RELEASED:
         return Finding("clock", State.FAILED, f"{date} lies in the past", fix)
     if synchronised is False:
-        return Finding("clock", State.WARNING, f"{date}, synchronised with nothing", fix)
+        return Finding("clock", State.WARNING, f"{date}, not synchronised", fix)
     return Finding("clock", State.OK, date if synchronised is None else f"{date}, synchronised")
 
 
 def clock_is_synchronised() -> bool | None:
-    """What the kernel says, adjtimex(2); ``None`` where it does not."""
+    """Whether the kernel reports a synchronised clock, adjtimex(2); ``None`` if unknown."""
     try:
         adjtimex: Callable[..., int] = ctypes.CDLL(None, use_errno=True).adjtimex
     except (OSError, AttributeError):
@@ -289,7 +313,7 @@ def clock_is_synchronised() -> bool | None:
 
 
 def check_processors(count: int, threads: int) -> Finding:
-    """``threads`` is the setting ``inference_threads``."""
+    """Whether there are enough processors. ``threads`` is the setting ``inference_threads``."""
     words = f"{count} processor{'s' * (count != 1)}"
     if threads > count:
         fix = f"set MEDIASERVER_INFERENCE_THREADS to {count} or less"
@@ -301,7 +325,7 @@ def check_processors(count: int, threads: int) -> Finding:
 
 
 def check_memory(available_mb: int | None) -> Finding:
-    """``available_mb`` is what programs can still take, ``None`` where the system does not say."""
+    """Whether there is enough memory. ``available_mb`` is in MB, ``None`` if unknown."""
     if available_mb is None:
         return Finding("memory", State.OK, "not known")
     if available_mb < _MEMORY_MB:
@@ -311,7 +335,7 @@ def check_memory(available_mb: int | None) -> Finding:
 
 
 def available_memory_mb(proc: Path = Path("/proc")) -> int | None:
-    """``MemAvailable`` of proc_meminfo(5)."""
+    """Returns ``MemAvailable`` of proc_meminfo(5) in MB, or ``None``."""
     with contextlib.suppress(OSError, ValueError, IndexError):
         for line in (proc / "meminfo").read_text().splitlines():
             if line.startswith("MemAvailable:"):
@@ -320,7 +344,7 @@ def available_memory_mb(proc: Path = Path("/proc")) -> int | None:
 
 
 def udp_port_range(proc: Path = Path("/proc")) -> tuple[int, int]:
-    """Ports that the system gives to sockets bound to port 0, ip(7); IANA's where it does not say."""
+    """Returns the range of ports for sockets bound to port 0, ip(7), or IANA's range if unknown."""
     try:
         first, last = (proc / "sys/net/ipv4/ip_local_port_range").read_text().split()
         return int(first), int(last)
@@ -329,10 +353,11 @@ def udp_port_range(proc: Path = Path("/proc")) -> tuple[int, int]:
 
 
 async def examine(settings: Settings) -> list[Finding]:
-    """All checks, in the order in which people would fix what is wrong."""
+    """Runs all checks, in the order in which faults should be fixed."""
     return [
         check_python(sys.version_info[:3]),
         installed_packages(),
+        *check_conflict(),
         *await check_models(settings),
         *await check_triton(settings),
         await check_port(settings.host, settings.port),

@@ -1,9 +1,8 @@
-"""The HTTP surface: the WebSocket, health, metrics, draining, and the page."""
+"""The HTTP interface: the WebSocket, health, metrics, draining, and the page."""
 
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 from typing import Annotated
 
 import msgspec
@@ -11,17 +10,19 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from msgspec import Meta
 
-from mediaserver.paths import web_root
+from mediaserver.paths import page_file
 from mediaserver.server.core import MediaServer, Readiness
 from mediaserver.server.http_access import check_control, client_address, may_read_metrics, named_as_ours
 from mediaserver.server.http_answers import refusal, refusal_for
-from signaling.auth import Unauthorized, origin_allowed
+from mediaserver.server.http_body import BodyRefused, read_body
+from mediaserver.server.http_entrance import closed_now, foreign_origin, names_this_node
+from mediaserver.server.whip import WhipEndpoint
+from signaling.auth import Unauthorized
 from signaling.websocket import SignalingSocket, SocketClosed
 
 _SERVER: web.AppKey[MediaServer] = web.AppKey("server", MediaServer)
 
 _MAX_BODY_BYTES = 4 * 1024
-_BODY_TIMEOUT_S = 10.0
 
 
 class _DrainRequest(msgspec.Struct):
@@ -30,7 +31,7 @@ class _DrainRequest(msgspec.Struct):
 
 
 def create_app(server: MediaServer) -> web.Application:
-    """The application around a running `MediaServer`."""
+    """Makes the application for a running `MediaServer`."""
     app = web.Application(client_max_size=_MAX_BODY_BYTES, middlewares=[_only_by_own_name])
     app[_SERVER] = server
     app.router.add_get("/ws/inference", _inference)
@@ -39,18 +40,22 @@ def create_app(server: MediaServer) -> web.Application:
     app.router.add_post("/drain", _drain)
     app.router.add_get("/metrics", _metrics)
     app.router.add_get("/config.json", _config)
+    app.add_routes(WhipEndpoint(server).routes())
     app.router.add_get("/{file:.*}", _page)
     return app
 
 
 @web.middleware
 async def _only_by_own_name(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Without keys whoever reaches the server may use it: a foreign page must not reach it by a browser."""
+    """Rejects requests with a foreign ``Host`` on a server without keys.
+
+    Such a server is open to all that can reach it. A foreign page must not reach it through a user's browser.
+    """
     settings = request.app[_SERVER].settings
     if settings.token_keys is None and not named_as_ours(request, settings.host, settings.allowed_origins):
         message = (
-            "this server knows no such Host: use its address or localhost, name the page in allowed_origins, "
-            "or set token_keys"
+            "this server has another name than Host: use its address or localhost, "
+            "name the page in allowed_origins, or set token_keys"
         )
         return refusal(421, "misdirected_request", message)
     return await handler(request)
@@ -58,24 +63,17 @@ async def _only_by_own_name(request: web.Request, handler: Handler) -> web.Strea
 
 async def _inference(request: web.Request) -> web.StreamResponse:
     server = request.app[_SERVER]
-    origin = request.headers.get("Origin")
-    if not origin_allowed(origin, request.headers.get("Host", ""), server.settings.allowed_origins):
-        server.metrics.connection_refused("origin")
-        message = "pages of this origin may not use this server (allowed_origins)"
-        return refusal(403, "origin", message, _readable_by(origin))
-    closed = server.refusal()
-    if closed is not None:
-        server.metrics.connection_refused(closed.reason)
-        headers = {"Retry-After": str(closed.retry_after_s)} | _readable_by(origin)
-        return web.json_response(
-            {"error": closed.reason, "retry_after_s": closed.retry_after_s}, status=503, headers=headers
-        )
+    comes_back = names_this_node(request, server)
+    refused = foreign_origin(request, server) or closed_now(request, server, comes_back=comes_back)
+    if refused is not None:
+        return refused
     socket = SignalingSocket(request, server.settings.liveness_timeout_s)
     try:
         await socket.accept()
     except SocketClosed:
-        return web.Response()  # nobody is there to read it
-    await server.connect(socket, client_address(request))
+        return web.Response()  # the client is gone
+    address = client_address(request, server.settings.trusted_proxies)
+    await server.connect(socket, address, comes_back=comes_back)
     return socket.response
 
 
@@ -89,33 +87,41 @@ async def _readyz(request: web.Request) -> web.Response:
     ready = server.able
     body = {
         "ready": ready,
-        "state": "degraded" if server.readiness is Readiness.READY and not ready else server.readiness,
+        "state": _state(server),
         "failure": server.trouble,
         "accepting": closed is None,
-        "refusal": closed.reason if closed else None,
+        "refusal": closed.code if closed else None,
         "retry_after_s": closed.retry_after_s if closed else None,
+        "expected_s": closed.expected_s if closed else None,
+        "node": server.settings.node_name,
+        "load": round(server.load, 3),
+        "load_parts": {part: round(load, 3) for part, load in server.row.board.load.items()},
     }
-    return web.json_response(body, status=200 if ready else 503)
+    # The header tells Envoy to send only clients here that resume their sessions.
+    headers = {} if ready else {"x-envoy-degraded": "true"}
+    return web.json_response(body, status=200 if ready else 503, headers=headers)
+
+
+def _state(server: MediaServer) -> str:
+    if server.readiness is not Readiness.READY or server.able:
+        return server.readiness
+    return Readiness.LOADING if server.trouble is None else "degraded"
 
 
 async def _drain(request: web.Request) -> web.Response:
-    """Takes no new sessions for a while; asked for by who is about to stop the machine."""
+    """Pauses new sessions. The caller is about to stop the machine."""
     server = request.app[_SERVER]
     keys = server.settings.token_keys
     if keys is None:
-        return refusal(404, "not_found", "without token_keys nobody can be told from anybody: no draining")
+        return refusal(404, "not_found", "draining needs token_keys, to identify the caller")
     try:
-        check_control(request, keys)
+        check_control(request, keys, server.settings.region)
     except Unauthorized as exc:
         return refusal(401, "unauthorized", str(exc), {"WWW-Authenticate": "Bearer"})
     try:
-        async with asyncio.timeout(_BODY_TIMEOUT_S):
-            body = await request.read()
-        asked = msgspec.json.decode(body, type=_DrainRequest)
-    except TimeoutError:
-        return refusal(408, "too_slow", f"the body may take {_BODY_TIMEOUT_S:g} s")
-    except web.HTTPRequestEntityTooLarge:
-        return refusal(413, "too_large", f"the body may have {_MAX_BODY_BYTES} bytes")
+        asked = msgspec.json.decode(await read_body(request, _MAX_BODY_BYTES), type=_DrainRequest)
+    except BodyRefused as exc:
+        return exc.answer
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
         return refusal(400, "bad_request", str(exc))
     done = server.pause(asked.for_s, if_idle=asked.if_idle)
@@ -124,10 +130,10 @@ async def _drain(request: web.Request) -> web.Response:
 
 async def _metrics(request: web.Request) -> web.Response:
     server = request.app[_SERVER]
-    if not may_read_metrics(request, server.settings.token_keys):
-        message = "metrics are for this machine; from elsewhere with a token to control the server"
+    if not may_read_metrics(request, server.settings.token_keys, server.settings.region):
+        message = "metrics need a request from this machine, or a token for control of the server"
         return refusal(403, "forbidden", message)
-    # With several workers it reads files: not on the event loop.
+    # With several workers this reads files, so it runs in a thread.
     body = await asyncio.to_thread(server.metrics.exposition)
     return web.Response(
         body=body,
@@ -136,25 +142,17 @@ async def _metrics(request: web.Request) -> web.Response:
 
 
 async def _config(request: web.Request) -> web.Response:
-    return web.json_response({"api": request.app[_SERVER].settings.lifecycle_api})
+    server = request.app[_SERVER]
+    return web.json_response({"api": server.settings.lifecycle_api, "synthetic": server.synthetic})
 
 
 async def _page(request: web.Request) -> web.StreamResponse:
-    # It asks the disk: not on the event loop.
-    file = await asyncio.to_thread(_page_file, request.match_info["file"] or "index.html")
-    return refusal_for(404) if file is None else web.FileResponse(file)
-
-
-def _page_file(name: str) -> Path | None:
-    """A file of the page, and nothing outside its folder, whatever the name says."""
-    root = web_root().resolve()
-    try:
-        file = (root / name).resolve()
-        return file if file.is_relative_to(root) and file.is_file() else None
-    except (OSError, ValueError):
-        return None
-
-
-def _readable_by(origin: str | None) -> dict[str, str]:
-    """A browser hides why an upgrade failed; a page on another host asks for it by GET."""
-    return {} if origin is None else {"Access-Control-Allow-Origin": origin, "Vary": "Origin"}
+    # This accesses the disk, so it runs in a thread.
+    file = await asyncio.to_thread(page_file, request.match_info["file"] or "index.html")
+    if file is not None:
+        return web.FileResponse(file)
+    # Programs get JSON as for other refusals, browsers a page.
+    words = None
+    if "text/html" in request.headers.get("Accept", ""):
+        words = await asyncio.to_thread(page_file, "404.html")
+    return refusal_for(404) if words is None else web.FileResponse(words, status=404)

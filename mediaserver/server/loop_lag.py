@@ -1,4 +1,4 @@
-"""How late the event loop is. It is shared by all sessions, so lateness is everybody's."""
+"""Measures the lateness of the event loop, which all sessions share."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _INTERVAL_S = 0.02
 
 
 async def watch_lag(observe: Callable[[float], None]) -> None:
-    """Forever: tells ``observe`` by how many seconds a timer was late."""
+    """Calls ``observe`` every 20 ms with the seconds that a timer was late, until cancelled."""
     loop = asyncio.get_running_loop()
     while True:
         due = loop.time() + _INTERVAL_S

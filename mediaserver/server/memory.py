@@ -1,18 +1,23 @@
-"""Whether the control group (cgroup v2) of this process has memory left for new sessions."""
+"""Checks whether memory is left for new sessions.
+
+The limits are those of the control group (cgroup v2) and of the process's address space (``ulimit -v``).
+"""
 
 from __future__ import annotations
 
+import resource
 from pathlib import Path
 
 _CGROUPS = Path("/sys/fs/cgroup")
 _OWN_CGROUP = Path("/proc/self/cgroup")
+_OWN_PAGES = Path("/proc/self/statm")
 _ENOUGH = 0.9
-"""Of the limit. The sessions that live go on, and need what is left."""
+"""Share of the limit at which new sessions are refused. The rest is for existing sessions."""
 _SAMPLE_S = 1.0
 
 
 class Memory:
-    """The memory of the control group in ``folder``; without one there is no limit to come near to."""
+    """Memory of this process and of the control group in ``folder``. ``None`` stands for no control group."""
 
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
@@ -21,7 +26,7 @@ class Memory:
 
     @classmethod
     def of_this_process(cls) -> Memory:
-        """The group that systemd, or the container, has put it into (cgroups(7))."""
+        """Uses the control group that systemd or the container has assigned (cgroups(7))."""
         try:
             lines = _OWN_CGROUP.read_text().splitlines()
         except OSError:
@@ -30,14 +35,14 @@ class Memory:
         return cls(_CGROUPS / own[0] if own else None)
 
     def is_short(self, now: float) -> bool:
-        """Whether too little is left for another session, at most a second ago. ``now`` in seconds."""
+        """Whether too little is left for another session, measured once a second. ``now`` is in seconds."""
         if now - self._looked_at >= _SAMPLE_S:
             self._looked_at = now
-            self._is_short = self._used() >= _ENOUGH * self._limit()
+            self._is_short = self._used() >= _ENOUGH * self._limit() or _is_address_space_short()
         return self._is_short
 
     def _limit(self) -> float:
-        """Bytes from which the kernel slows the group down (``memory.high``), or kills in it."""
+        """Bytes at which the kernel throttles the group (``memory.high``), or kills a process of it."""
         return min(self._number("memory.high"), self._number("memory.max"))
 
     def _used(self) -> float:
@@ -59,3 +64,15 @@ class Memory:
             return (self._folder / file).read_text() if self._folder else ""
         except OSError:
             return ""
+
+
+def _is_address_space_short() -> bool:
+    """Whether the address space nears ``RLIMIT_AS`` (getrlimit(2)), beyond which allocations fail."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit == resource.RLIM_INFINITY:
+        return False
+    try:
+        pages = int(_OWN_PAGES.read_text().split()[0])
+    except OSError:  # no /proc
+        return False
+    return pages * resource.getpagesize() >= _ENOUGH * limit

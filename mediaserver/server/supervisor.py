@@ -1,7 +1,7 @@
-"""The parent of several workers: forks them, starts again what dies or hangs, and ends them together.
+"""The parent of several workers: forks them, restarts those that die or hang, and ends them together.
 
-It runs no event loop and no threads, so that it can fork at any time and cannot hang with its workers.
-(numpy's OpenBLAS has threads when it is imported, and ends them by itself before each fork.)
+It runs no event loop and no threads. So it can fork at any time, and does not hang with its workers.
+(OpenBLAS, which numpy imports, has threads, but ends them before each fork.)
 """
 
 from __future__ import annotations
@@ -24,17 +24,20 @@ _STOP = (signal.SIGTERM, signal.SIGINT)
 _HEARD = frozenset({*_STOP, signal.SIGCHLD})
 
 _SILENCE_S = 10.0
-"""How long an event loop may stand still, where systemd's watchdog does not say it."""
+"""Time for which an event loop may hang, unless systemd's watchdog sets another."""
 _START_S = 60.0
-"""How long a worker may take to the first turn of its loop: it loads libraries, maybe from a cold disk."""
+"""Time until the first beat of a worker, which loads libraries, maybe from a cold disk."""
 _STABLE_S = 10.0
 """A worker that ends sooner than this has failed at once."""
 _MAX_FAILURES = 5
 _FIRST_PAUSE_S = 0.2
 _FORK_PAUSE_S = 1.0
-"""Before a fork that the machine refused is tried again: no failure of the worker, however often."""
+"""Pause after a refused fork, which does not count as a failure of the worker."""
 _STOP_TIMEOUT_S = 10.0
-"""A worker drains for 3 s at the most; what still runs after this hangs."""
+"""Time for workers to stop. They drain for 3 s at most, so a longer stop is a hang."""
+
+_MOVES_S = 90.0
+"""Time after the deadline of a drain, in which workers ask their clients to move, within a minute."""
 
 _PR_SET_PDEATHSIG = 1
 
@@ -43,21 +46,22 @@ logger = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class _Worker:
-    """A place for one process after another."""
+    """The state of one worker, over restarts of its process."""
 
     row: Row
     pid: int | None = None
     started: float = 0.0
     start_at: float = 0.0
-    """When the next process may start, `time.monotonic` seconds."""
+    """Earliest start of the next process, in `time.monotonic` seconds."""
     failures: int = 0
-    """Processes in a row that failed at once."""
+    """Number of processes in a row that failed at once."""
 
 
 class Supervisor:
-    """Runs ``work`` in one process for each row of ``board``; it gets its row and returns the exit status.
+    """Runs ``work`` in one process for each row of ``board``. It is called with the row.
 
-    ``ended`` is told the number of each worker whose process has ended.
+    Its result is the exit status. ``ended`` is called with the number of each worker whose process has ended.
+    After SIGTERM, sessions may go on for ``drain_s`` seconds.
     """
 
     def __init__(
@@ -66,7 +70,9 @@ class Supervisor:
         work: Callable[[Row], int],
         ended: Callable[[int], None],
         notifier: Notifier,
+        drain_s: float = 0.0,
     ) -> None:
+        self._drain_s = drain_s
         self._board = board
         self._work = work
         self._ended = ended
@@ -76,37 +82,63 @@ class Supervisor:
         self._workers = [_Worker(row) for row in board.rows]
 
     def run(self) -> int:
-        """Until SIGTERM or SIGINT (0), or a worker fails at once again and again (1). No process is left."""
+        """Runs the workers, and ends them all before it returns.
+
+        Returns 0 after SIGTERM or SIGINT, and 1 if a worker failed at once five times in a row.
+        """
         before = signal.pthread_sigmask(signal.SIG_BLOCK, _HEARD)
         try:
             return self._watch(before)
         finally:
             self._end_all()
             while signal.sigtimedwait(_STOP, 0) is not None:
-                pass  # asked again meanwhile; it would end this process before it has cleaned up
+                pass  # a further signal must not end this process before it has cleaned up
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def _watch(self, mask: set[int | signal.Signals]) -> int:
-        while True:
+        while not self._has_drained:
             for worker in self._workers:
-                if worker.pid is None and time.monotonic() >= worker.start_at:
+                if worker.pid is None and time.monotonic() >= worker.start_at and not self._is_draining:
                     self._start(worker, mask)
             self._notifier.beat(ready=self._all_ready, status=self._status)
             heard = signal.sigtimedwait(_HEARD, self._patience_s)
             if heard is not None and heard.si_signo in _STOP:
-                logger.info("stopping", extra=fields(signal=signal.Signals(heard.si_signo).name))
-                return 0
+                if heard.si_signo != signal.SIGTERM or self._is_draining or self._drain_s == 0:
+                    logger.info("stopping", extra=fields(signal=signal.Signals(heard.si_signo).name))
+                    return 0
+                self._drain()
             self._reap()
             self._kill_hung()
-            if any(worker.failures >= _MAX_FAILURES for worker in self._workers):
+            if any(worker.failures >= _MAX_FAILURES for worker in self._workers) and not self._is_draining:
                 logger.error("giving up: a worker failed at once %d times in a row", _MAX_FAILURES)
                 return 1
+        return 0
+
+    def _drain(self) -> None:
+        """Refuses new sessions. Each worker ends after its last session."""
+        logger.info("draining", extra=fields(sessions=self._board.sessions, seconds=self._drain_s))
+        self._board.end_by(time.monotonic() + self._drain_s)
+        self._signal_all(signal.SIGTERM)
+
+    @property
+    def _is_draining(self) -> bool:
+        return self._board.ends_at is not None
+
+    @property
+    def _has_drained(self) -> bool:
+        """Whether all workers have ended after a drain, or the time for it is over."""
+        ends_at = self._board.ends_at
+        if ends_at is None:
+            return False
+        is_late = time.monotonic() > ends_at + _MOVES_S
+        return is_late or all(worker.pid is None for worker in self._workers)
 
     @property
     def _patience_s(self) -> float:
-        """Seconds until there may be something to do that no signal tells of."""
+        """Seconds to wait for a signal, until the next beat or the next start of a worker."""
         now = time.monotonic()
-        starts = [max(0.0, worker.start_at - now) for worker in self._workers if worker.pid is None]
+        idle = [] if self._is_draining else [worker for worker in self._workers if worker.pid is None]
+        starts = [max(0.0, worker.start_at - now) for worker in idle]
         return min([self._notifier.interval_s, *starts])
 
     @property
@@ -124,7 +156,7 @@ class Supervisor:
         parent = os.getpid()
         try:
             pid = os.fork()
-        except OSError as exc:  # the machine has no more for now; the other workers go on
+        except OSError as exc:  # out of processes or memory; the other workers go on
             logger.error("no worker could be started: %s", exc.strerror)
             worker.start_at = time.monotonic() + _FORK_PAUSE_S
             return
@@ -134,10 +166,10 @@ class Supervisor:
         logger.info("worker started", extra=fields(worker=worker.row.worker, pid=pid))
 
     def _kill_hung(self) -> None:
-        """A loop that stands still serves nobody and hears no SIGTERM; the other workers' sessions go on."""
+        """Kills workers whose event loop hangs, as it does not react to SIGTERM."""
         now = time.monotonic()
         before, self._looked_at = self._looked_at, now
-        if now - before > self._silence_s / 2:  # all stood still: Ctrl-Z, or a container that was paused
+        if now - before > self._silence_s / 2:  # all processes were suspended, as by Ctrl-Z
             for worker in self._workers:
                 worker.row.beat()
             return
@@ -151,7 +183,7 @@ class Supervisor:
                 os.kill(worker.pid, signal.SIGKILL)
 
     def _reap(self) -> None:
-        """Takes note of processes that have ended, and says when the next may start."""
+        """Handles processes that have ended, and sets the time of their restart."""
         for worker in self._workers:
             status = None if worker.pid is None else _ended_with(worker.pid)
             if status is None:
@@ -160,10 +192,13 @@ class Supervisor:
             worker.failures = worker.failures + 1 if failed_at_once else 0
             pause_s = _FIRST_PAUSE_S * 2 ** (worker.failures - 1) if failed_at_once else 0.0
             worker.start_at = time.monotonic() + pause_s
-            logger.error(
-                "worker ended, starting it again",
-                extra=fields(worker=worker.row.worker, pid=worker.pid, by=status, pause_s=pause_s),
-            )
+            if self._is_draining:
+                logger.info("worker ended", extra=fields(worker=worker.row.worker, by=status))
+            else:
+                logger.error(
+                    "worker ended, starting it again",
+                    extra=fields(worker=worker.row.worker, pid=worker.pid, by=status, pause_s=pause_s),
+                )
             self._let_go(worker)
 
     def _let_go(self, worker: _Worker) -> None:
@@ -172,7 +207,7 @@ class Supervisor:
         self._ended(worker.row.worker)
 
     def _end_all(self) -> None:
-        """Asks all to end, waits for a bounded time, kills the rest."""
+        """Asks all workers to end, waits for 10 s at most, then kills the rest."""
         self._notifier.stopping()
         self._signal_all(signal.SIGTERM)
         deadline = time.monotonic() + _STOP_TIMEOUT_S
@@ -190,7 +225,7 @@ class Supervisor:
                 os.kill(worker.pid, number)
 
     def _forget_ended(self) -> bool:
-        """Whether a process is still left."""
+        """Handles processes that have ended, and returns whether any is left."""
         for worker in self._workers:
             if worker.pid is not None and _ended_with(worker.pid) is not None:
                 self._let_go(worker)
@@ -198,7 +233,7 @@ class Supervisor:
 
 
 def _ended_with(pid: int) -> str | None:
-    """How a child ended, in words; ``None`` while it runs."""
+    """Returns how a child ended, as text; ``None`` while it runs."""
     ended, status = os.waitpid(pid, os.WNOHANG)
     if ended == 0:
         return None
@@ -208,14 +243,14 @@ def _ended_with(pid: int) -> str | None:
 
 
 def _become_worker(parent: int, mask: set[int | signal.Signals], work: Callable[[], int]) -> None:
-    """Runs ``work`` in a process just forked, then ends it. What the parent holds is not cleaned up here."""
+    """Runs ``work`` in a forked process, then ends the process without cleaning up the parent's objects."""
     status = 1
     try:
         _end_with(parent)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         status = work()
     except KeyboardInterrupt:
-        status = 0  # Ctrl-C reaches the whole process group, this worker before it was ready for it
+        status = 0  # Ctrl-C reaches the process group, maybe before this worker handles the signal
     except BaseException:
         logger.exception("worker failed")
     finally:
@@ -227,7 +262,7 @@ def _become_worker(parent: int, mask: set[int | signal.Signals], work: Callable[
 
 
 def _end_with(parent: int) -> None:
-    """The kernel sends this process SIGTERM when its parent dies, however that happens (prctl(2))."""
+    """Makes the kernel send this process SIGTERM when its parent dies (prctl(2))."""
     if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl")
     if os.getppid() != parent:

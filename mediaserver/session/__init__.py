@@ -1,1 +1,1 @@
-"""One client: its connection, its session, and the way of a frame from the slot to the result."""
+"""One client: its connection, its session, and the processing of a frame from the slot to the result."""

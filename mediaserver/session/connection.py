@@ -1,44 +1,31 @@
-"""One client on one socket, from the upgrade to ``closing``: a greeting, then the service."""
+"""The connection of one client from its beginning to its end, by WebSocket or WHIP."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
-from collections.abc import Callable
+from abc import ABC, abstractmethod
 
-from mediaserver.session.conversation import Conversation
-from mediaserver.session.ending import END_RULES, Ending
-from mediaserver.session.greeting import greet
-from mediaserver.session.outlet import Outlet
+from mediaserver.session.ending import KEEPS_MEDIA, Ending
 from mediaserver.session.registry import SessionRegistry
 from mediaserver.session.service import Service
 from mediaserver.session.session import Inference
 from mediaserver.telemetry.logs import fields
-from signaling.messages import Closing, EndReason
-from signaling.websocket import SignalingSocket, SocketClosed
+from signaling.messages import EndReason
 
 logger = logging.getLogger(__name__)
 
 
-class Connection:
-    """Owns what runs for the client of ``socket``, which is accepted already.
+class Connection(ABC):
+    """Owns all tasks that run for the client."""
 
-    ``on_greeted`` is called when the client has said who it is and has a place.
-    """
+    _keeps_media = True
+    """Whether the client can return to its peer connection."""
 
-    def __init__(
-        self,
-        socket: SignalingSocket,
-        inference: Inference,
-        registry: SessionRegistry,
-        on_greeted: Callable[[], None],
-    ) -> None:
-        self._socket = socket
+    def __init__(self, inference: Inference, registry: SessionRegistry) -> None:
         self._inference = inference
         self._registry = registry
-        self._on_greeted = on_greeted
         self._ending = Ending()
         self._service: Service | None = None
 
@@ -46,8 +33,12 @@ class Connection:
         """Asks the connection to end; the first reason stands."""
         self._ending.ask(reason)
 
+    async def move(self) -> None:
+        """Asks the client to go to another server, as this server ends; returns when the time is over."""
+        self.end(EndReason.MOVED)
+
     async def run(self) -> None:
-        """Serves the client until one side ends it; everything is released when this returns."""
+        """Serves the client until one side ends the connection. All resources are released on return."""
         began = time.monotonic()
         reason = EndReason.INTERNAL_ERROR
         try:
@@ -59,30 +50,30 @@ class Connection:
             try:
                 await self._close(reason)
             finally:
+                self._inference.metrics.connections_ended.labels(reason).inc()
                 self._let_go(reason, time.monotonic() - began)
 
+    @abstractmethod
     async def _serve(self) -> None:
-        conversation = Conversation(self._socket, self._inference.metrics)
-        greeted = await greet(conversation, self._inference, self._registry, self._replaced)
-        self._on_greeted()
-        outlet = Outlet(self._socket, greeted.hello.channel, self._inference.metrics)
-        self._service = Service(greeted, conversation, outlet, self._inference, self._ending)
-        logger.info("session started", extra=fields(session=greeted.session.id, resumed=greeted.resumed))
-        await self._service.run()
+        """Admits the client and serves it until cancelled."""
+
+    async def _close(self, reason: EndReason) -> None:
+        """Ends the service of the client."""
+        if self._service is not None:
+            await self._service.close(keep_media=self._keeps_media and reason in KEEPS_MEDIA)
+
+    def _begin(self, service: Service, *, resumed: bool) -> None:
+        """Makes this connection run the session of ``service``, which is registered already."""
+        self._service = service
+        session = service.session
+        stream = {} if session.name is None else {"stream": session.name}
+        logger.info("session started", extra=fields(session=session.id, **stream, resumed=resumed))
 
     def _replaced(self) -> None:
         self.end(EndReason.REPLACED)
 
-    async def _close(self, reason: EndReason) -> None:
-        with contextlib.suppress(SocketClosed):
-            await self._socket.send(Closing(reason, END_RULES[reason].retry_after_s))
-        if self._service is not None:
-            await self._service.close()
-        await self._socket.close()
-
     def _let_go(self, reason: EndReason, seconds: float) -> None:
-        """The session waits for its client to come back, or is over; the end is counted and logged."""
-        self._inference.metrics.connections_ended.labels(reason).inc()
+        """Releases the session, which waits for its client to return, or ends."""
         ended = {"reason": reason, "seconds": round(seconds, 1)}
         if self._service is None:
             logger.info("connection without a session ended", extra=fields(**ended))

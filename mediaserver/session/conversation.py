@@ -1,4 +1,4 @@
-"""What a client may say and when, and what it is told of what it may not."""
+"""Reads a client's messages, and answers those that break the protocol with ``error``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TypeAlias
 from mediaserver.session.ending import ConnectionEnded
 from mediaserver.telemetry.metrics import Metrics
 from signaling.messages import ClientMessage, EndReason, Error, ErrorCode, Hello, ProtocolError, ServerMessage
-from signaling.negotiation import Negotiation
+from signaling.negotiation import Negotiation, State
 from signaling.rate_limit import RateLimit
 from signaling.websocket import FrameDropped, SignalingSocket
 
@@ -21,10 +21,10 @@ Handler: TypeAlias = Callable[[ClientMessage | bytes], Awaitable[None]]
 
 
 class Conversation:
-    """Messages of one client that have their place in the protocol; the others are answered with ``error``.
+    """The messages of one client, checked against the state of the protocol.
 
-    `hello`, `read` and `refusing` raise `ConnectionEnded` after a fatal error, or after too many; all but
-    `refusing` raise `signaling.websocket.SocketClosed`.
+    `hello`, `read` and `refusing` raise `ConnectionEnded` after a fatal error, or after too many errors. All
+    but `refusing` raise `signaling.websocket.SocketClosed`.
     """
 
     def __init__(self, socket: SignalingSocket, metrics: Metrics) -> None:
@@ -35,26 +35,26 @@ class Conversation:
         self._dropped_frame_limit = RateLimit(_DROPPED_FRAMES_TOLD_PER_S, burst=1)
 
     async def hello(self) -> Hello:
-        """The first message that has its place, which is ``hello``."""
+        """Returns the first message, ``hello``. Another or an unreadable message is a fatal error."""
         while True:
             message = await self._next()
             if isinstance(message, Hello):
                 return message
 
     async def read(self, handle: Handler) -> None:
-        """Hands each message to ``handle``, ``bytes`` being JPEG frames, until it is cancelled."""
+        """Passes each message to ``handle`` until cancelled. ``bytes`` are JPEG frames."""
         while True:
             message = await self._next()
             async with self.refusing():
                 await handle(message)
 
     async def send(self, message: ServerMessage) -> None:
-        """Sends what must arrive."""
+        """Sends a message that must arrive."""
         await self._socket.send(message)
 
     @contextlib.asynccontextmanager
     async def refusing(self) -> AsyncIterator[None]:
-        """A `ProtocolError` inside is told to the client."""
+        """Sends a `ProtocolError` in the block to the client."""
         try:
             yield
         except ProtocolError as exc:
@@ -71,14 +71,14 @@ class Conversation:
                 return message
 
     async def _refuse(self, error: ProtocolError) -> None:
-        """Each error is counted. Of frames that come too fast the client is told now and then: it may send so
-        many that telling it would be work of its own."""
+        """Counts an error and sends it. Errors for dropped frames are sent once a second at most."""
         self._protocol_errors.labels(error.code).inc()
-        is_dropped_frame = isinstance(error, FrameDropped) and not error.fatal
+        fatal = error.fatal or self.negotiation.state is State.NEW
+        is_dropped_frame = isinstance(error, FrameDropped) and not fatal
         if is_dropped_frame and not self._dropped_frame_limit.allows(time.monotonic()):
             return
-        await self.send(Error(error.code, error.message, error.fatal))
+        await self.send(Error(error.code, error.message, fatal))
         if error.code is ErrorCode.UNAUTHORIZED:
             raise ConnectionEnded(EndReason.UNAUTHORIZED)
-        if error.fatal or not (is_dropped_frame or self._error_limit.allows(time.monotonic())):
+        if fatal or not (is_dropped_frame or self._error_limit.allows(time.monotonic())):
             raise ConnectionEnded(EndReason.PROTOCOL_ERROR)

@@ -1,4 +1,4 @@
-"""From a frame in the slot to the 320×240 frame that the models look at."""
+"""Scales a frame from the slot to the 320×240 canvas for the models."""
 
 from __future__ import annotations
 
@@ -12,47 +12,64 @@ from inference.ocr.geometry import READABLE_SIDE
 from inference.types import FRAME_HEIGHT, FRAME_WIDTH, Image
 from mediaserver.session.frame_sink import PendingFrame
 from mediaserver.session.jpeg_decoder import decode_jpeg
-from signaling.jpeg import JpegFrame
+from mediaserver.session.orientation import as_shown
+from signaling.jpeg import JpegFrame, Orientation
 
 _PADDING = 114
+_THREADS = 1
+"""Threads of FFmpeg: the calling thread only. By default FFmpeg starts one per processor and session."""
 
 
 class FrameScaler:
-    """Makes the 320×240 letterboxed frame. Keeps swscale's context; one thread at a time."""
+    """Makes the letterboxed 320×240 canvas. It keeps swscale's context, and is not thread-safe."""
 
     def __init__(self) -> None:
         self._reformatter = VideoReformatter()
 
     def prepare(self, pending: PendingFrame) -> Frame:
-        """Decodes where needed and scales; blocking, for an executor. Raises `signaling.jpeg.JpegError`.
+        """Decodes a JPEG frame, and scales. Blocks: run it on an executor.
 
-        The picture itself stays behind `Frame.for_ocr`.
+        `Frame.for_ocr` keeps the full picture. Raises `signaling.jpeg.JpegError`.
         """
-        picture = decode_jpeg(pending.picture) if isinstance(pending.picture, JpegFrame) else pending.picture
+        picture, orientation = _decoded(pending.picture)
         letterbox = Letterbox.fit(pending.identity.width, pending.identity.height)
+        size = (letterbox.width, letterbox.height)
+        width, height = reversed(size) if orientation.is_sideways else size
         scaled = self._reformatter.reformat(
             picture,
-            width=letterbox.width,
-            height=letterbox.height,
+            width=width,
+            height=height,
             format="rgb24",
             interpolation=Interpolation.AREA,
+            threads=_THREADS,
         )
         return Frame(
             identity=pending.identity,
-            canvas=_padded(_pixels(scaled), letterbox),
+            canvas=_padded(as_shown(_pixels(scaled), orientation), letterbox),
             letterbox=letterbox,
-            for_ocr=lambda: _pixels(_readable(picture)),
+            for_ocr=lambda: as_shown(_pixels(_readable(picture)), orientation),
         )
 
 
+def _decoded(picture: av.VideoFrame | JpegFrame) -> tuple[av.VideoFrame, Orientation]:
+    """Returns the picture as coded, and its orientation. A small picture is cheaper to turn.
+
+    Senders over WebRTC turn their pictures themselves.
+    """
+    if isinstance(picture, JpegFrame):
+        return decode_jpeg(picture), picture.orientation
+    return picture, Orientation.AS_CODED
+
+
 def _readable(picture: av.VideoFrame) -> av.VideoFrame:
-    """Scaled and made RGB in one step: in between there is no copy of the whole picture."""
+    """Scales to the size for OCR and converts to RGB in one step, without a copy in between."""
     scale = min(1.0, READABLE_SIDE / max(picture.width, picture.height))
     return picture.reformat(
         width=max(1, round(picture.width * scale)),
         height=max(1, round(picture.height * scale)),
         format="rgb24",
         interpolation=Interpolation.AREA,
+        threads=_THREADS,
     )
 
 

@@ -1,4 +1,4 @@
-"""The end of a session's frame path: whatever the source, one slot, newest frame wins.
+"""Receives the frames of a session from any source into one slot, in which the newest frame wins.
 
 A frame is scaled to 320×240 only after it was taken for inference, on an executor thread.
 """
@@ -22,7 +22,7 @@ _PADDING = 114
 
 @dataclass(frozen=True, slots=True)
 class PendingFrame:
-    """A frame in the slot: named, neither scaled nor, for JPEG, decoded. ``arrived`` is `time.monotonic`."""
+    """A frame in the slot, not scaled yet, and JPEG not decoded yet. ``arrived`` is `time.monotonic`."""
 
     identity: FrameIdentity
     arrived: float
@@ -30,10 +30,11 @@ class PendingFrame:
 
 
 class FrameSink:
-    """Takes frames of a WebRTC track or of JPEG messages and keeps the newest.
+    """Takes frames of a WebRTC track or of JPEG messages, and keeps the newest.
 
     ``pts_ms`` counts from the first frame of the session, over changes of the source, and never goes back.
-    ``on_replaced`` is told of each frame that a newer one pushed out before it was inferred.
+    JPEG frames of recorded media carry their own ``pts_ms``. ``on_replaced`` is called for each frame that a
+    newer frame replaces before inference.
     """
 
     def __init__(self, metrics: Metrics, on_replaced: Callable[[], None]) -> None:
@@ -45,10 +46,10 @@ class FrameSink:
         self._last_pts_ms = 0.0
         self.received = 0
         self.size = (0, 0)
-        """Width and height of the newest frame."""
+        """Width and height of the newest frame in pixels."""
 
     def start_track(self) -> None:
-        """A new track begins: its own time, which starts at zero, goes on from the session's."""
+        """Begins a new track. Its time, which starts at zero, is added to the session's."""
         self._track_offset_ms = self._elapsed_ms(time.monotonic())
 
     def put_track_frame(self, frame: ReceivedFrame) -> None:
@@ -59,15 +60,16 @@ class FrameSink:
             capture_time_ms=frame.capture_time_ms,
             width=frame.picture.width,
             height=frame.picture.height,
+            capture_time_estimated=frame.capture_time_estimated,
         )
         self._put(PendingFrame(identity, frame.arrived, frame.picture), "track")
 
     def put_jpeg(self, frame: JpegFrame) -> None:
-        """Takes a JPEG frame that arrived just now."""
+        """Takes a JPEG frame that has just arrived."""
         now = time.monotonic()
         identity = FrameIdentity(
             rtp_timestamp=None,
-            pts_ms=self._forward(self._elapsed_ms(now)),
+            pts_ms=self._forward(self._elapsed_ms(now) if frame.pts_ms is None else frame.pts_ms),
             capture_time_ms=frame.capture_time_ms,
             width=frame.width,
             height=frame.height,
@@ -79,7 +81,7 @@ class FrameSink:
         await self._latest.filled()
 
     def take(self) -> PendingFrame | None:
-        """The newest frame, once."""
+        """Takes the newest frame out of the slot; ``None`` if the slot is empty."""
         return self._latest.take()
 
     def _put(self, frame: PendingFrame, source: str) -> None:

@@ -1,6 +1,7 @@
 """Decodes JPEG with FFmpeg, large pictures at a reduced scale.
 
-Not with OpenCV: its libjpeg writes a line to stderr for each damaged picture, past the log and its limits.
+OpenCV is not used, as its libjpeg writes a line to stderr for each damaged picture. These lines would bypass
+the log's rate limit.
 """
 
 from __future__ import annotations
@@ -11,22 +12,24 @@ from av.error import FFmpegError
 from signaling.jpeg import JpegError, JpegFrame
 
 MAX_PIXELS = 1920 * 1080
-"""Of a decoded picture. The models look at 320×240 pixels, and OCR reads what this many can show."""
+"""Pixels of a decoded picture at most: enough for OCR. The other models take 320×240 pixels."""
 
 
 def decode_jpeg(frame: JpegFrame) -> av.VideoFrame:
-    """Decodes; blocking, for an executor. Raises `JpegError`.
+    """Decodes a picture without turning it. Blocks: run it on an executor.
 
-    A picture of more than `MAX_PIXELS` comes at a half, a quarter or an eighth of its size: FFmpeg then
-    computes only so many samples of each block.
+    A picture of more than `MAX_PIXELS` is decoded at a half, a quarter or an eighth of its size. FFmpeg then
+    computes fewer samples of each block. Raises `JpegError` and ``MemoryError``.
     """
-    # Anew for each picture: else tables and memory of one would stay for the next.
+    # A new decoder for each picture, so that no tables or memory remain from the last.
     decoder = av.VideoCodecContext.create("mjpeg", "r")
     decoder.thread_count = 1
     decoder.options = {"lowres": str(_halvings(frame))}
     try:
         decoder.open()
         pictures = decoder.decode(av.Packet(frame.data))
+    except MemoryError:  # an FFmpegError, too
+        raise
     except FFmpegError as exc:
         raise JpegError("the JPEG picture cannot be decoded") from exc
     if not pictures:

@@ -1,54 +1,101 @@
-"""The way of a session's output to its client: results over the data channel or the WebSocket."""
+"""Sends a session's output: to its client, by data channel or WebSocket, and to its watchers."""
 
 from __future__ import annotations
 
-from aiortc import RTCDataChannel
-from aiortc.exceptions import InvalidStateError
+import asyncio
+from collections.abc import Set
 
+from mediaserver.session.watchers import Watcher
 from mediaserver.telemetry.metrics import Metrics
-from signaling.messages import Result, ResultChannel, ServerMessage, encode
+from mediaserver.webrtc.results_channel import ResultsChannel
+from signaling.codec import encode
+from signaling.messages import OcrEvent, Result, ResultChannel, ServerMessage, StateEvent
 from signaling.websocket import SignalingSocket
 
-_MAX_BUFFERED_BYTES = 16 * 1024
-"""A few results. More in the data channel's buffer means that the path is slower than the results."""
+_LOOK_S = 0.02
 
 
 class Outlet:
-    """Sends to one client. ``wanted`` is where it wants its results. `send` and `send_result` raise
-    `signaling.websocket.SocketClosed`."""
+    """Sends to one client, with results on the channel ``wanted``, and to ``watchers``.
 
-    def __init__(self, socket: SignalingSocket, wanted: ResultChannel, metrics: Metrics) -> None:
+    ``socket`` is ``None`` for a client of WHIP. Methods that send raise `signaling.websocket.SocketClosed`.
+    """
+
+    def __init__(
+        self,
+        socket: SignalingSocket | None,
+        wanted: ResultChannel,
+        watchers: Set[Watcher],
+        metrics: Metrics,
+    ) -> None:
         self._socket = socket
         self._wanted = wanted
+        self._watchers = watchers
         self._sent = metrics.results_sent
-        self._data_channel: RTCDataChannel | None = None
+        self._data_channel: ResultsChannel | None = None
 
-    def use(self, data_channel: RTCDataChannel | None) -> None:
-        """From now on results go here, if the client wants a data channel at all."""
+    def use(self, data_channel: ResultsChannel | None) -> None:
+        """Sets the data channel for results, for a client that asked for one."""
         self._data_channel = data_channel
 
     async def send(self, message: ServerMessage) -> None:
-        """Sends what must arrive."""
-        await self._socket.send(message)
+        """Sends a message that must arrive. Events go to the watchers, too."""
+        text = encode(message)
+        if isinstance(message, OcrEvent | StateEvent):
+            for watcher in self._watchers:
+                watcher.put_event(text)
+        if self._socket is not None:
+            await self._socket.send_text(text)
+
+    async def send_again(self, event: OcrEvent) -> None:
+        """Sends an event to the client again; the watchers have received it."""
+        if self._socket is not None:
+            await self._socket.send_text(encode(event))
+
+    async def room(self) -> None:
+        """Waits until the client reads its results, as inference for unread results would be wasted."""
+        while not self._has_room():  # noqa: ASYNC110 - neither a socket's buffer nor a silence has an event
+            await asyncio.sleep(_LOOK_S)
+
+    @property
+    def is_forsaken(self) -> bool:
+        """Whether the client has not read for so long that it must go."""
+        return self._socket is not None and self._socket.is_forsaken
 
     async def send_result(self, result: Result) -> bool:
-        """Sends what may be lost: over the data channel when there is one, else over the WebSocket. False
-        when the path is congested and the result was dropped."""
-        channel = await self._send(encode(result))
-        if channel is None:
+        """Sends a result, which may be lost. Returns false if the path is congested and it was dropped.
+
+        It goes over an open data channel, else over the WebSocket.
+        """
+        text = encode(result)
+        for watcher in self._watchers:
+            watcher.put_result(text)
+        channel = self._open_channel()
+        if channel is None and self._socket is None:
+            return True  # a client without any channel for results asks for none
+        taken_by = await self._send(text, channel)
+        if taken_by is None:
             return False
-        self._sent.labels(channel).inc()
+        self._sent.labels(taken_by).inc()
         return True
 
-    async def _send(self, text: str) -> ResultChannel | None:
+    def _open_channel(self) -> ResultsChannel | None:
         channel = self._data_channel
-        if self._wanted is ResultChannel.DATACHANNEL and channel is not None and channel.readyState == "open":
-            if channel.bufferedAmount > _MAX_BUFFERED_BYTES:
+        is_wanted = self._wanted is ResultChannel.DATACHANNEL
+        return channel if is_wanted and channel is not None and channel.is_open else None
+
+    def _has_room(self) -> bool:
+        channel = self._open_channel()
+        if channel is not None:
+            return channel.has_room
+        return bool(self._watchers) if self._socket is None else self._socket.is_read
+
+    async def _send(self, text: str, channel: ResultsChannel | None) -> ResultChannel | None:
+        if channel is not None:
+            if not self._has_room():
                 return None
-            try:
-                channel.send(text)
-            except (InvalidStateError, ConnectionError):
-                self._data_channel = None
-            else:
+            if channel.send(text):
                 return ResultChannel.DATACHANNEL
-        return ResultChannel.WEBSOCKET if await self._socket.send_if_ready(text) else None
+        if self._socket is None:
+            return None
+        return ResultChannel.WEBSOCKET if await self._socket.send_if_read(text) else None

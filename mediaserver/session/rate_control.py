@@ -1,4 +1,4 @@
-"""What to ask of the sender, so that it does not encode, send and have decoded what would be dropped."""
+"""Computes ``rate`` hints, so that the sender does not encode and send frames that would be dropped."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from inference.types import FRAME_HEIGHT, FRAME_WIDTH
 from signaling.messages import Rate
 
 _HEADROOM = 1.5
-"""More frames than are inferred, so that the newest one is fresh when its turn comes."""
+"""Hinted frames per inferred frame, so that the newest frame is fresh at its turn."""
 _MIN_FRAMERATE = 5.0
 _MIN_CAMERA_FRAMERATE = 0.1
 _BITS_PER_PIXEL = 0.12
 _MIN_BITRATE, _MAX_BITRATE = 150_000, 2_500_000
 _OCR_SCALE = 2
-"""OCR reads the full-size frame: ask for twice the canvas while it is on."""
+"""Scale of the hinted size while OCR is on, which reads the full frame: twice the canvas."""
 _HYSTERESIS = 0.2
 _INTERVAL_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What a session has seen so far: counters since its begin, and its newest frame's size in pixels."""
+    """Counters of a session since its beginning, and the size of its newest frame in pixels."""
 
     received: int
     inferred: int
@@ -29,19 +29,19 @@ class Observation:
     height: int
     ocr: bool
     camera_framerate: float | None = None
-    """Frames a second that the camera gives, where the client has told."""
+    """Frames a second of the camera, if the client has sent it."""
 
 
 class RateControl:
     """Turns observations into ``rate`` hints. Time is passed in, in seconds.
 
-    Hints leave room above what is used, so that a sender that obeys one grows back by itself once the engine
-    keeps up. No more than the camera's rate is asked for, where the client has told it: what arrives while a
-    hint is obeyed says nothing about it. The camera's size is the most that was seen of it, until
-    the sender's picture gets smaller than was asked for: then it has another camera, or was turned.
+    A hint is 1.5 times the inferred rate, but at least 5 frames a second. So the sender's rate can rise again
+    when inference gets faster. It does not exceed the camera's rate, if the client has sent that. The
+    camera's size is taken as the largest picture seen. If a picture is smaller than hinted, the camera has
+    changed or was turned, and the size is measured again.
 
-    A hint goes out when the wish differs by more than 20 % from the last hint, and not more often than every
-    2 s. Only time in which frames flow is measured, from its first second on.
+    A new hint is made if its rate differs by more than 20 % from the last, or its scale differs. Hints
+    are at least 2 s apart. Time without frames, and the first second with frames, are not measured.
     """
 
     def __init__(self) -> None:
@@ -51,7 +51,7 @@ class RateControl:
         self._hint: Rate | None = None
 
     def observe(self, now: float, seen: Observation) -> Rate | None:
-        """A new hint, or ``None`` when the last one still stands. Call about every second."""
+        """Returns a new hint, or ``None`` if the last hint still applies. Call it about every second."""
         before_at, before = self._before or (now, seen)
         elapsed_s = now - before_at
         if self._flowing and elapsed_s < _INTERVAL_S:

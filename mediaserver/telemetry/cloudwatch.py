@@ -1,6 +1,6 @@
-"""The heartbeat: how many sessions live, asked of a server and reported to CloudWatch.
+"""The heartbeat: reads the number of live sessions from a server and reports it to CloudWatch.
 
-The functions that stop the machine look there (`docs/aws.md`) for when it was last in use.
+The functions that stop the machine read there when it was last in use (`docs/aws.md`).
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ import urllib.request
 from prometheus_client.parser import text_string_to_metric_families
 
 from mediaserver.errors import MissingPackage, UserError
+from mediaserver.packages import pip_install, required_by
 
 INSTANCE_VARIABLE = "HEARTBEAT_INSTANCE"
-"""Names the EC2 instance. Where it is not set there is nobody to report to."""
+"""The environment variable with the EC2 instance's id. Without it nothing is reported."""
 
 NAMESPACE = "Mediaserver"
 METRIC = "ActiveSessions"
@@ -23,11 +24,11 @@ _TIMEOUT_S = 5.0
 
 
 class HeartbeatError(UserError):
-    """The number cannot be learned or reported; the message says why."""
+    """The number cannot be read or reported; the message gives the reason."""
 
 
 def live_sessions(url: str) -> int:
-    """Asks the server at ``url`` (no path) how many sessions live there, in all its workers.
+    """Returns the number of live sessions of the server at ``url`` (no path), in all its workers.
 
     Raises `HeartbeatError`.
     """
@@ -36,6 +37,8 @@ def live_sessions(url: str) -> int:
             text = answer.read().decode()
     except (OSError, http.client.HTTPException, ValueError) as exc:
         reason = exc.reason if isinstance(exc, urllib.error.URLError) else exc
+        if isinstance(exc, urllib.error.HTTPError):
+            exc.close()  # its body is not read
         raise HeartbeatError(f"{url}: no media server answers ({reason})") from exc
     try:
         for family in text_string_to_metric_families(text):
@@ -48,16 +51,16 @@ def live_sessions(url: str) -> int:
 
 
 def report(sessions: int, instance_id: str) -> None:
-    """Puts the number into the metric that `lambdas/heartbeat.py` reads.
+    """Writes the number to the metric that `lambdas/heartbeat.py` reads.
 
-    Region and credentials are boto3's affair: the environment, or the machine's role.
-    Raises `HeartbeatError`, and `mediaserver.errors.MissingPackage` where boto3 is not installed.
+    boto3 takes region and credentials from the environment or the machine's role.
+    Raises `HeartbeatError`, and `mediaserver.errors.MissingPackage` if boto3 is not installed.
     """
     try:
         import boto3  # noqa: PLC0415 - an extra, for machines on AWS
         from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
     except ImportError as exc:
-        raise MissingPackage("boto3 is not installed: pip install 'mediaserver[aws]'") from exc
+        raise MissingPackage(f"boto3 is not installed: {pip_install(required_by('aws'))}") from exc
     try:
         boto3.client("cloudwatch").put_metric_data(
             Namespace=NAMESPACE,

@@ -1,4 +1,4 @@
-"""How log lines look, as text or JSON, and what keeps clients from flooding the log.
+"""The format of log lines, text or JSON, and the limit that keeps clients from flooding the log.
 
 A line is a message and fields: ``logger.info("session ended", extra=fields(reason=reason))``.
 """
@@ -6,16 +6,20 @@ A line is a message and fields: ``logger.info("session ended", extra=fields(reas
 from __future__ import annotations
 
 import logging
+import select
 import time
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TextIO
 
 import msgspec
 
+from mediaserver.errors import is_out_of_memory
 from signaling.rate_limit import RateLimit
 
 _LINES_PER_S, _BURST = 0.2, 10.0
 _NOISY = ("aioice", "aiortc")
+_PIECE = select.PIPE_BUF // 4
+"""Characters that a pipe takes at once if it is writable (POSIX, PIPE_BUF); UTF-8 takes 4 bytes at most."""
 
 
 def fields(**values: object) -> dict[str, object]:
@@ -24,11 +28,11 @@ def fields(**values: object) -> dict[str, object]:
 
 
 def configure(level: str, log_format: str, worker: int | None = None) -> None:
-    """Everything that this process logs goes to stderr, as ``log_format``: ``text`` or ``json``.
+    """Sends all log lines of this process to stderr, in ``log_format``: ``text`` or ``json``.
 
-    ``worker`` is the number of this process, where there are several.
+    ``worker`` is the number of this process, if there are several.
     """
-    handler = logging.StreamHandler()
+    handler = UnblockedHandler()
     handler.setFormatter((JsonFormatter if log_format == "json" else TextFormatter)(worker))
     handler.addFilter(FloodFilter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
@@ -36,7 +40,53 @@ def configure(level: str, log_format: str, worker: int | None = None) -> None:
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.root.level))
 
 
-class TextFormatter(logging.Formatter):
+class _Formatter(logging.Formatter):
+    def formatException(self, ei: Any) -> str:
+        """Formats an error for want of memory without its traceback, which does not show the cause."""
+        kind, error, _ = ei
+        if error is not None and is_out_of_memory(error):
+            return f"{kind.__name__}: {error}"
+        return super().formatException(ei)
+
+
+class UnblockedHandler(logging.StreamHandler[TextIO]):
+    """Writes lines to stderr without waiting.
+
+    The reader of the log may stop: a full pipe, a terminal after Ctrl-S. The event loop must go on, so the
+    handler drops lines meanwhile and counts them.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lost = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Writes the line, or counts it."""
+        try:
+            if not self._is_ready():
+                self._lost += 1
+                return
+            if self._lost:
+                record.__dict__.update(fields(**_fields(record), lines_lost_before=self._lost))
+                self._lost = 0
+            line = self.format(record) + self.terminator
+            for start in range(0, len(line), _PIECE):
+                if start == 0 or self._is_ready():
+                    self.stream.write(line[start : start + _PIECE])
+                    self.flush()
+        except Exception:  # noqa: BLE001 - as `logging.StreamHandler` does
+            self.handleError(record)
+
+    def _is_ready(self) -> bool:
+        try:
+            poll = select.poll()
+            poll.register(self.stream.fileno(), select.POLLOUT)
+        except (OSError, ValueError):  # a stream that is no file
+            return True
+        return bool(poll.poll(0))
+
+
+class TextFormatter(_Formatter):
     """``time LEVEL logger: message field=value``, for people."""
 
     def __init__(self, worker: int | None = None) -> None:
@@ -44,13 +94,13 @@ class TextFormatter(logging.Formatter):
         super().__init__(f"%(asctime)s{who} %(levelname)s %(name)s: %(message)s")
 
     def formatMessage(self, record: logging.LogRecord) -> str:
-        """The line without what follows it: exception and stack."""
+        """Returns the line without exception and stack."""
         return "".join(
             [super().formatMessage(record), *(f" {key}={value}" for key, value in _fields(record).items())]
         )
 
 
-class JsonFormatter(logging.Formatter):
+class JsonFormatter(_Formatter):
     """One JSON object a line, for programs: time (RFC 3339), level, logger, message, then the fields."""
 
     def __init__(self, worker: int | None = None) -> None:
@@ -73,10 +123,10 @@ class JsonFormatter(logging.Formatter):
 
 
 class FloodFilter(logging.Filter):
-    """Lets each place in the code log a few lines at once, then one now and then, with the number left out.
+    """Limits the rate of lines per call site: burst 10, then one per 5 s, with the number left out.
 
-    Clients can cause some lines as often as they like. The lines of a session are all kept: one where it
-    begins and one where it ends.
+    Clients can cause some lines at any rate. A line with the field ``session`` is not limited.
+    A session logs one line at its start and one at its end.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""The video codecs that are taken: their names, and what their RTP payloads say of a frame."""
+"""The supported video codecs: their names, and frame boundaries in their RTP payloads."""
 
 from __future__ import annotations
 
@@ -17,12 +17,15 @@ class VideoCodec(StrEnum):
 
 
 FFMPEG_DECODERS: dict[VideoCodec, FfmpegDecoder] = {VideoCodec.VP8: "vp8", VideoCodec.H264: "h264"}
-"""FFmpeg's own. libvpx takes a little longer, and would decode a picture before FFmpeg sees its size."""
+"""FFmpeg's native decoders. libvpx is a little slower, and decodes a picture before its size is checked."""
 
 
 def inspect_payload(codec: VideoCodec, payload: bytes, data: bytes) -> tuple[bool, bool]:
-    """Tells ``(begins_frame, keyframe)`` of an RTP payload: ``payload`` as on the wire, ``data`` without the
-    payload header. ``begins_frame``: certainly its frame's first; ``keyframe``: of a keyframe's start."""
+    """Returns ``(begins_frame, keyframe)`` of an RTP payload.
+
+    ``payload`` is as on the wire, ``data`` without the payload header. ``begins_frame`` is true if the packet
+    is certainly the first of its frame. ``keyframe`` is true if it is part of a keyframe's start.
+    """
     if not data:
         return False, False
     if codec is VideoCodec.VP8:
@@ -35,12 +38,12 @@ def inspect_payload(codec: VideoCodec, payload: bytes, data: bytes) -> tuple[boo
 
 
 def _nal_unit_types(payload: bytes) -> Iterator[int]:
-    """Types of the NAL units that begin in an H.264 payload (RFC 6184 sections 5.6 to 5.8)."""
+    """Yields the types of NAL units that begin in an H.264 payload (RFC 6184 sections 5.6 to 5.8)."""
     kind = payload[0] & 0x1F
     if kind == 28:  # FU-A: only its first fragment begins a unit
         if len(payload) > 1 and payload[1] & 0x80:
             yield payload[1] & 0x1F
-    elif kind == 24:  # STAP-A: units, each behind its length in 16 bits
+    elif kind == 24:  # STAP-A: units, each after its length in 16 bits
         position = 1
         while position + 2 < len(payload):
             yield payload[position + 2] & 0x1F

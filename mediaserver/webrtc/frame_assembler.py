@@ -1,9 +1,9 @@
-"""RTP packets in; whole encoded frames, NACK lists and keyframe requests out. No I/O, no clock of its own.
+"""Assembles RTP packets to encoded frames, and computes NACKs and keyframe requests. Pure: no I/O, no clock.
 
-Times are seconds of one monotonic clock that the caller passes in. A frame leaves as soon as its last
-packet is in (the marker, RFC 3550 section 5.1) and every frame before it has left or was given up. What
-is lost is asked for again while the answer can still be useful; then the frames up to the hole are given
-up and nothing leaves until a keyframe does, so that the decoder never sees a frame with a part missing.
+Times are seconds of a monotonic clock, passed in by the caller. The marker (RFC 3550 section 5.1) ends a
+frame. A complete frame leaves when all earlier frames have left or were given up. Lost packets are requested
+again while a retransmission can still be useful. After that, all frames up to the gap are given up. The next
+frame to leave is then a keyframe, so the decoder gets no frame with a missing part.
 """
 
 from __future__ import annotations
@@ -16,26 +16,30 @@ from mediaserver.webrtc.codecs import VideoCodec
 from mediaserver.webrtc.packet_window import MediaPacket, PacketWindow
 
 MAX_WINDOW = 512
-"""Most packets between the oldest one that is still awaited and the newest: the bound on memory."""
+"""Packets at most from the oldest awaited packet to the newest, which bounds the memory."""
 
 MAX_GAP = 64
-"""A longer run of losses is given up at once: its repair would be a burst of stale frames."""
+"""A longer run of losses is given up at once, as its repair would bring a burst of stale frames."""
 
 MAX_LOSSES = 128
-"""As are more losses than these in all. It also bounds what looking at them costs."""
+"""Losses at most; more are given up at once. It also bounds the cost of a poll."""
 
 FIRST_RTT = 0.05
 MIN_NACK_INTERVAL = 0.02
 NACK_INTERVAL_RTTS = 1.25
 
 KEYFRAME_PATIENCE = 3
-"""How many times longer a hole in an awaited keyframe is repaired: nothing else could be shown meanwhile,
-and the next keyframe would be as likely to have one."""
+"""Factor of the repair time for a gap in an awaited keyframe.
+
+No other frame could be shown meanwhile, and the next keyframe is as likely to have a gap.
+"""
 
 
 class EncodedFrame(NamedTuple):
-    """A whole frame for the decoder. ``timestamp`` is raw RTP, 90 kHz; ``arrived`` is when the last of its
-    packets did."""
+    """A complete frame for the decoder.
+
+    ``timestamp`` is the raw RTP timestamp, 90 kHz. ``arrived`` is the arrival of its last packet.
+    """
 
     ssrc: int
     timestamp: int
@@ -47,8 +51,11 @@ class EncodedFrame(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Feedback:
-    """What is due now: frames set free by giving up a hole, 16-bit sequence numbers to NACK in ascending
-    order (RFC 4585 section 6.2.1), whether to ask for a keyframe (PLI, section 6.3.1)."""
+    """The actions that are due now.
+
+    ``frames`` can leave as a gap was given up. ``nack`` are 16-bit sequence numbers to request, ascending
+    (RFC 4585 section 6.2.1). ``request_keyframe`` asks for a PLI (section 6.3.1).
+    """
 
     frames: list[EncodedFrame]
     nack: list[int]
@@ -63,9 +70,12 @@ class _Loss:
 
 
 class FrameAssembler:
-    """Assembles one source's frames. ``max_wait`` is how long a hole may hold frames back,
-    ``keyframe_interval`` the least time between two keyframe requests; both in seconds. ``on_drop`` is told
-    the number of frames of which packets came, but that never left."""
+    """Assembles the frames of one source.
+
+    ``max_wait`` is the time in seconds for which a gap may delay frames. ``keyframe_interval`` is the least
+    time in seconds between two keyframe requests. ``on_drop`` is called with the number of frames that were
+    given up although packets of them arrived.
+    """
 
     def __init__(
         self, on_drop: Callable[[int], None], *, max_wait: float = 0.15, keyframe_interval: float = 0.25
@@ -84,7 +94,7 @@ class FrameAssembler:
         # Unwrapped, and in ascending order.
         self._losses: dict[int, _Loss] = {}
         self._losses_due = 0.0
-        """When something is to be done about a loss, at the earliest."""
+        """Earliest time of an action for a loss."""
         self._next: int | None = None
         self._highest = 0
 
@@ -118,19 +128,19 @@ class FrameAssembler:
         return frames
 
     def resync(self) -> None:
-        """Gives up all that is pending and where the numbering stood; goes on at the next keyframe."""
+        """Gives up all pending packets and the numbering, and continues at the next keyframe."""
         if self._next is not None:
             self._drop_below(self._highest + 1)
         self._next = None
         self._awaiting_keyframe = True
 
     def demand_keyframe(self) -> None:
-        """Makes a keyframe request due although none seems needed; drops nothing."""
+        """Makes a keyframe request due, without dropping frames."""
         self._keyframe_demanded = True
 
     @property
     def due(self) -> float | None:
-        """When `poll` may have something to do next; ``None`` while nothing is missing."""
+        """Time of the next useful call of `poll`; ``None`` while nothing is missing."""
         times: list[float] = []
         if self._losses:
             times.append(self._losses_due)
@@ -139,7 +149,7 @@ class FrameAssembler:
         return min(times, default=None)
 
     def poll(self, now: float) -> Feedback:
-        """Returns what is due at ``now`` and takes it for done."""
+        """Returns the actions due at ``now``, and takes them as done."""
         frames: list[EncodedFrame] = []
         wait = self._wait()
         stale = [s for s, loss in self._losses.items() if now >= loss.noticed + wait]
@@ -165,8 +175,7 @@ class FrameAssembler:
         return Feedback(frames, sorted(nack), request)
 
     def _is_too_far(self, sequence: int, following: int) -> bool:
-        """Whether what is missing before a packet is not worth its repair, or it is too far from what comes
-        next."""
+        """Whether a packet comes after too large a gap, or is too far from the next awaited packet."""
         gap = sequence - self._highest - 1
         return (
             gap >= MAX_GAP
@@ -186,7 +195,7 @@ class FrameAssembler:
         return self._highest + ((sequence_number - self._highest + 0x8000) & 0xFFFF) - 0x8000
 
     def _learn_rtt(self, loss: _Loss | None, now: float) -> None:
-        # Asked exactly once: otherwise nobody knows which request was answered (Karn's algorithm).
+        # Only packets requested once count, as otherwise the answered request is unknown (Karn's algorithm).
         if loss is not None and loss.times_asked == 1:
             self.rtt += (now - loss.asked - self.rtt) / 8
 
@@ -200,19 +209,19 @@ class FrameAssembler:
         return at if at + self.rtt < loss.noticed + wait else None
 
     def _wants_keyframe(self) -> bool:
-        # Without new packets the sender is paused or gone: asking it again would be noise.
+        # Without new packets the sender is paused or gone, and another request is useless.
         if not self._packet_since_asked:
             return False
         if self._keyframe_demanded:
             return True
-        # With a keyframe already on its way, asking would only cost a second one.
+        # While a keyframe is arriving, a request would only cause a second one.
         return self._awaiting_keyframe and not self._keyframe_is_coming()
 
     def _keyframe_is_coming(self) -> bool:
         return self._awaiting_keyframe and self._window.has_keyframe_packets
 
     def _collect(self, start: int) -> list[EncodedFrame]:
-        """Takes out every frame that can leave; ``start`` is where the next frame should begin."""
+        """Takes out all frames that can leave. The next frame should begin at ``start``."""
         frames = []
         while True:
             if (padding := self._window.padding(start)) is not None:
@@ -237,22 +246,27 @@ class FrameAssembler:
         return frames
 
     def _keyframe_behind_a_hole(self) -> int | None:
-        """Start of a whole keyframe behind a hole: it makes the hole moot. One that has been whole for longer
-        has left already."""
+        """Returns the start of a keyframe after a gap that has just become complete.
+
+        It makes the gap irrelevant.
+        """
         if not (self._losses or self._awaiting_keyframe):
             return None
         return self._window.new_whole_keyframe()
 
     def _forget_undecodable(self) -> None:
-        """Keeps only what may still become a keyframe: from a keyframe's first packet on, or, while none is
-        here, from the first hole, where it may be missing."""
+        """Drops packets that cannot become a keyframe.
+
+        Packets are kept from the first packet of a keyframe on. If there is none, they are kept from the
+        first gap on, where that packet may be missing.
+        """
         start = self._window.keyframe_start
         if start is None:
             start = next(iter(self._losses), self._highest + 1)
         self._drop_below(start)
 
     def _drop_below(self, sequence: int) -> None:
-        """What comes next begins at ``sequence``; what is older is given up."""
+        """Gives up all packets before ``sequence``, where the next frame begins."""
         assert self._next is not None
         for packet in self._window.drop(self._next, sequence):
             if packet.data:

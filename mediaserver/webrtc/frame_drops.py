@@ -1,4 +1,4 @@
-"""Why frames of which a part arrived were not delivered."""
+"""Reasons why frames that arrived, at least in part, were not delivered."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import TypeAlias
 
 
 class DropReason(StrEnum):
-    """The values are label values of ``mediaserver_frames_dropped_total``."""
+    """Reasons. The values are label values of ``mediaserver_frames_dropped_total``."""
 
     INCOMPLETE = "incomplete"
-    """A packet never came, or the frame builds on one that is missing."""
+    """A packet is missing, or the frame depends on a missing frame."""
     UNDECODABLE = "undecodable"
     CORRUPT = "corrupt"
     DECODER_BEHIND = "decoder_behind"
     SUPERSEDED = "superseded"
-    """A newer one was decoded before this one could be delivered."""
+    """A newer frame was decoded before this frame could be delivered."""
 
 
 OnDrop: TypeAlias = Callable[[DropReason, int], None]
-"""Is told how many frames were dropped, when it happens."""
+"""Called with the reason and the number of dropped frames."""

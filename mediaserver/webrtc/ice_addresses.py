@@ -1,4 +1,4 @@
-"""Addresses of the media path: what clients are told to use, what is gathered here, what is announced."""
+"""Addresses of the media path: STUN and TURN servers, local addresses, and a public address behind NAT."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _ADDRESS = re.compile(
 
 
 def ice_servers(settings: Settings, session_id: str, now: float) -> list[IceServer]:
-    """The STUN and TURN servers for one client; ``now`` is Unix time in seconds.
+    """Returns the STUN and TURN servers for one client. ``now`` is Unix time in seconds.
 
     TURN credentials expire after ``turn_ttl_s``. They follow draft-uberti-behave-turn-rest-00, which coturn
-    checks by itself: the password is the HMAC-SHA1 of the username, and the username says until when.
+    supports. The username contains the expiry; the password is the HMAC-SHA1 of the username.
     """
     stun = [str(url) for url in settings.ice_servers if not url.is_turn]
     turn = [str(url) for url in settings.ice_servers if url.is_turn]
@@ -37,9 +37,9 @@ def ice_servers(settings: Settings, session_id: str, now: float) -> list[IceServ
 
 
 def listed_addresses(interfaces: Sequence[NetworkInterface], adapters: Iterable[ifaddr.Adapter]) -> list[str]:
-    """The addresses of ``adapters`` that ``interfaces`` name, loopback too when it is named.
+    """Returns the addresses of ``adapters`` that ``interfaces`` name, by adapter or by network.
 
-    Link-local IPv6 is left out: it cannot be bound without its scope, and SDP cannot carry one.
+    Link-local IPv6 is left out: binding it needs a scope, which SDP cannot carry.
     """
     names = {interface for interface in interfaces if interface.network is None}
     networks = [interface.network for interface in interfaces if interface.network is not None]
@@ -59,12 +59,12 @@ def listed_addresses(interfaces: Sequence[NetworkInterface], adapters: Iterable[
 
 
 def announced(sdp: str, public_ip: str) -> str:
-    """``sdp`` as the other side of a 1:1 NAT should see it: with ``public_ip`` in place of the private
-    addresses of its family, in host candidates and ``c=`` lines (RFC 8839, 5.1).
+    """Replaces private addresses in ``sdp`` by the public address of a 1:1 NAT.
 
-    Replaced, not added: the private address tells strangers about the network behind (RFC 8828) and only
-    gives them pairs that cannot work, while peers inside reach the public address through the same NAT.
-    Port, priority and foundation stay, as the socket and its preference are the same.
+    This concerns host candidates and ``c=`` lines (RFC 8839, 5.1) of the family of ``public_ip``. The private
+    address is replaced, as it reveals the internal network (RFC 8828), and gives pairs that cannot work.
+    Peers inside reach the public address through the NAT. Port, priority and foundation stay, as the socket
+    is the same.
     """
     return "\r\n".join(_announced_line(line, public_ip) for line in sdp.split("\r\n"))
 

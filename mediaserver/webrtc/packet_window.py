@@ -1,7 +1,7 @@
-"""The RTP packets that wait for their frame to be whole, kept so that each costs the same whatever it says.
+"""The RTP packets that wait for the rest of their frame, at a constant cost per packet.
 
-Neighbours that belong to one frame form a run. Runs grow and join as packets come, so nothing is ever looked
-through again for where a frame ends or a keyframe begins. Sequence numbers are unwrapped: they only grow.
+Adjacent packets of one frame form a run. Runs grow and merge as packets arrive. So no search is needed for
+the end of a frame or the start of a keyframe. Sequence numbers are unwrapped, and so grow only.
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ from typing import NamedTuple
 from mediaserver.webrtc.codecs import VideoCodec
 
 
-class MediaPacket(NamedTuple):  # one for each packet: a frozen dataclass takes five times as long to make
-    """One RTP packet. ``payload`` as on the wire; ``data`` what it adds to the encoded frame (empty for
-    padding). ``begins_frame``: certainly its frame's first; ``keyframe``: part of a keyframe's start."""
+class MediaPacket(NamedTuple):  # creating a frozen dataclass takes five times as long
+    """One RTP packet. ``data`` is its part of the encoded frame, empty for padding.
+
+    ``begins_frame`` and ``keyframe`` are as in `mediaserver.webrtc.codecs.inspect_payload`.
+    """
 
     ssrc: int
     sequence_number: int
@@ -31,19 +33,19 @@ class MediaPacket(NamedTuple):  # one for each packet: a frozen dataclass takes 
 
 @dataclass(eq=False, slots=True)
 class Run:
-    """Packets without a hole between them that are of one frame, ``first`` and ``last`` included.
+    """Packets of one frame without a gap, from ``first`` to ``last`` inclusive.
 
-    A marker (RFC 3550 section 5.1) or data with another timestamp ends it. Padding belongs to the run before
-    it; ``timestamp`` is ``None`` for a run of nothing else.
+    A marker (RFC 3550 section 5.1) or data with another timestamp ends a run. Padding belongs to the run
+    before it. ``timestamp`` is ``None`` for a run of padding only.
     """
 
     first: int
     last: int
     timestamp: int | None
     marked: bool
-    """Whether its last packet has the marker."""
+    """Whether the last packet has the marker."""
     keyframe: int | None
-    """Where a keyframe certainly begins in it: the first such place."""
+    """Sequence number at which a keyframe certainly begins, if any; the first of several."""
 
 
 class PacketWindow:
@@ -54,33 +56,33 @@ class PacketWindow:
         self._by_first: dict[int, Run] = {}
         self._by_last: dict[int, Run] = {}
         self._keyframe_starts: list[int] = []
-        """A heap; those that are gone are taken out when they come to its top."""
+        """A heap. Removed packets are taken out when they reach its top."""
         self._keyframe_packets = 0
         self._changed: tuple[Run | None, ...] = ()
 
     def __contains__(self, sequence: int) -> bool:
-        """Whether that packet is here."""
+        """Whether the window holds this packet."""
         return sequence in self._packets
 
     def __len__(self) -> int:
-        """How many packets are here."""
+        """Number of packets in the window."""
         return len(self._packets)
 
     @property
     def has_keyframe_packets(self) -> bool:
-        """Whether a part of a keyframe's start is here."""
+        """Whether the window holds a part of a keyframe's start."""
         return self._keyframe_packets > 0
 
     @property
     def keyframe_start(self) -> int | None:
-        """Where the first keyframe certainly begins."""
+        """Sequence number at which the first keyframe certainly begins, or ``None``."""
         starts = self._keyframe_starts
         while starts and starts[0] not in self._packets:
             heapq.heappop(starts)
         return starts[0] if starts else None
 
     def add(self, sequence: int, packet: MediaPacket) -> None:
-        """Takes in a packet that is not here yet."""
+        """Adds a packet that is not in the window yet."""
         self._packets[sequence] = packet
         self._keyframe_packets += packet.keyframe
         begins_keyframe = packet.keyframe and packet.begins_frame
@@ -98,32 +100,31 @@ class PacketWindow:
         ):
             run = self._joined(run, right)
         self._by_first[run.first] = self._by_last[run.last] = run
-        # The run before may have found its end, the one behind it its beginning.
+        # The packet may complete the run before or after it.
         self._changed = (self._by_last.get(run.first - 1), run, self._by_first.get(run.last + 1))
 
     def whole_frame(self, start: int) -> Run | None:
-        """The frame that begins at ``start``, or ``None`` while a packet of it is still to come."""
+        """Returns the complete frame that begins at ``start``, or ``None``."""
         run = self._by_first.get(start)
         return run if run is not None and self._has_ended(run) else None
 
     def padding(self, start: int) -> Run | None:
-        """The run of nothing but padding that begins at ``start``."""
+        """Returns the run of padding only that begins at ``start``, or ``None``."""
         run = self._by_first.get(start)
         return run if run is not None and run.timestamp is None else None
 
     def new_whole_keyframe(self) -> int | None:
-        """Where a whole keyframe begins that the packet added last has made whole, or known for one."""
+        """Returns the start of a keyframe that the last packet has completed or revealed, or ``None``."""
         starts = [start for run in self._changed if (start := self._whole_keyframe(run)) is not None]
         return min(starts, default=None)
 
     def take(self, run: Run) -> list[MediaPacket]:
-        """Takes out the packets of a run."""
+        """Removes and returns the packets of a run."""
         del self._by_first[run.first], self._by_last[run.last]
         return [self._pop(sequence) for sequence in range(run.first, run.last + 1)]
 
     def drop(self, start: int, stop: int) -> Iterator[MediaPacket]:
-        """Takes out all packets from ``start`` to before ``stop``, which is where a run begins, or a keyframe
-        in one."""
+        """Removes all packets from ``start`` to before ``stop``, the start of a run or of a keyframe."""
         sequence = start
         while sequence < stop:
             run = self._by_first.get(sequence)
@@ -141,7 +142,7 @@ class PacketWindow:
             return
 
     def _joined(self, left: Run, right: Run) -> Run:
-        """``left`` grown by ``right``, which is its neighbour."""
+        """Merges the adjacent run ``right`` into ``left``."""
         self._by_last.pop(left.last, None)
         self._by_first.pop(right.first, None)
         left.last, left.marked = right.last, right.marked
@@ -150,7 +151,7 @@ class PacketWindow:
         return left
 
     def _has_ended(self, run: Run) -> bool:
-        """A packet right behind a run is of another frame: a sender that sets no marker ends frames so."""
+        """Whether a run is complete: by its marker, or by a following packet, which is of another frame."""
         return run.marked or run.last + 1 in self._packets
 
     def _whole_keyframe(self, run: Run | None) -> int | None:

@@ -1,6 +1,6 @@
 """One WebRTC peer: the adapter around aiortc. Receives one video track and one data channel.
 
-aiortc's errors end here: what the other side caused comes out as `signaling.messages.ProtocolError`.
+Errors of aiortc that the other side causes are converted to `signaling.messages.ProtocolError`.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from aiortc import (
     RTCConfiguration,
@@ -15,41 +16,70 @@ from aiortc import (
     RTCPeerConnection,
     RTCSessionDescription,
 )
-from aiortc.exceptions import InvalidAccessError, InvalidStateError, OperationError
-from aiortc.sdp import SessionDescription, candidate_from_sdp
+from aiortc.exceptions import InvalidAccessError, InvalidStateError
+from aiortc.sdp import candidate_from_sdp
 
 from inference.fair_threads import Lane
 from mediaserver.settings.types import IpAddress, NetworkInterface
-from mediaserver.webrtc.aiortc_seam import (
-    dtls_transports,
-    guard_datagrams,
-    guard_sctp,
-    guard_sources,
-    ice_transports,
-)
+from mediaserver.webrtc.aiortc_seam.arrival import KernelArrivals
+from mediaserver.webrtc.aiortc_seam.dtls import guard_sources, use_cipher_suites, watch_handshake
+from mediaserver.webrtc.aiortc_seam.ice import answers_check, guard_datagrams, take_turns
+from mediaserver.webrtc.aiortc_seam.media import use_codecs
+from mediaserver.webrtc.aiortc_seam.path import follow_sender
+from mediaserver.webrtc.aiortc_seam.sctp import ask_again, guard_sctp, watch_flow
+from mediaserver.webrtc.aiortc_seam.transports import dtls_transports, ice_transports
 from mediaserver.webrtc.datagram_guard import DatagramGuard, SourceLimit
 from mediaserver.webrtc.ice_addresses import announced
 from mediaserver.webrtc.ice_gathering import gathered_addresses, limit_gathering
+from mediaserver.webrtc.offer_answer import OfferAnswer
 from mediaserver.webrtc.peer_close import close_peer_connection
 from mediaserver.webrtc.receiver import ReceivedFrame, ReceiveObserver, VideoReceiver
 from mediaserver.webrtc.remote_candidates import RemoteCandidates
+from mediaserver.webrtc.result_flow import ResultFlow
+from mediaserver.webrtc.results_channel import ResultsChannel
 from mediaserver.webrtc.sctp_policy import SctpPolicy
-from mediaserver.webrtc.sdp_limits import check_sections, check_text
-from signaling.messages import ErrorCode, IceCandidate, ProtocolError
+from mediaserver.webrtc.sdp_limits import check_text
+from mediaserver.webrtc.sdp_offer import bad_sdp
+from signaling.messages import ErrorCode, IceCandidate, MediaFailureCause, ProtocolError
 from signaling.rate_limit import RateLimit
 
 RESULTS_LABEL = "results"
-_CANDIDATE = "a=candidate:"
-_SENDING = ("sendrecv", "sendonly", None)
+CIPHER_SUITES = ":".join(
+    f"ECDHE-{signature}-{cipher}"
+    for signature in ("ECDSA", "RSA")
+    for cipher in ("AES128-GCM-SHA256", "CHACHA20-POLY1305", "AES128-SHA", "AES256-SHA")
+)
+"""Cipher suites of DTLS. aiortc by itself offers those for ECDSA only.
+
+If aiortc begins the handshake, a client with an RSA certificate then has no common suite. GStreamer is such a
+client (aiortc/aiortc#1434).
+"""
+
+
+class MediaFailure(NamedTuple):
+    """The reason why a peer connection has failed. ``words`` is a message for the client."""
+
+    cause: MediaFailureCause
+    words: str
+
+
+NO_PATH = MediaFailure(MediaFailureCause.ICE, "no network path between client and server, or it was lost")
+_UNFINISHED = MediaFailure(MediaFailureCause.DTLS, "the DTLS handshake was not finished")
+
+
+def check_offer(offer: str) -> None:
+    """Checks an SDP offer. Raises `ProtocolError` if a `Peer` would not answer it."""
+    check_text(offer)
+    OfferAnswer(offer)
 
 
 class Peer:
     """Answers one offer. ``on_frame`` and ``on_results_channel`` are called on the event loop.
 
-    ``on_failed`` is called once, when a path that was tried or in use is given up by ICE or DTLS;
-    ``on_refused`` with words, when the client sends what no well-meaning one does. ``interfaces`` and
-    ``public_ip`` are as in `mediaserver.settings.model.Settings`. Every address that is checked takes
-    one from ``candidate_budget``.
+    ``on_failed`` is called once, with the reason, when ICE or DTLS fails. ``on_refused`` is called with a
+    message if the client sends data that is not allowed. ``interfaces`` and ``public_ip`` are as in
+    `mediaserver.settings.model.Settings`. Each checked address is charged to ``candidate_budget``, and each
+    datagram above the peer's own limit to ``datagram_surplus``.
     """
 
     def __init__(
@@ -57,15 +87,16 @@ class Peer:
         *,
         lane: Lane,
         on_frame: Callable[[ReceivedFrame], None],
-        on_results_channel: Callable[[RTCDataChannel], None],
-        on_failed: Callable[[], None],
+        on_results_channel: Callable[[ResultsChannel], None],
+        on_failed: Callable[[MediaFailure], None],
         on_refused: Callable[[str], None],
         candidate_budget: RateLimit,
+        datagram_surplus: RateLimit,
         observer: ReceiveObserver,
         interfaces: Sequence[NetworkInterface] = (),
         public_ip: IpAddress | None = None,
     ) -> None:
-        # An empty list: without it aiortc asks a public STUN server.
+        # Without an empty list aiortc would ask a public STUN server.
         self._connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         self._lane = lane
         self._on_frame = on_frame
@@ -78,34 +109,40 @@ class Peer:
         self._candidates = RemoteCandidates(
             self._addresses, behind_nat=public_ip is not None, budget=candidate_budget
         )
+        self._flow = ResultFlow()
+        self._datagram_surplus = datagram_surplus
+        self._negotiated: OfferAnswer | None = None
+        self._failure = NO_PATH
         self._closed = False
         self._closing: asyncio.Task[None] | None = None
+        self._answering: asyncio.Task[str] | None = None
         self.receiver: VideoReceiver | None = None
         self._connection.on("datachannel", self._data_channel_opened)
         self._connection.on("connectionstatechange", self._state_changed)
 
     async def answer(self, offer: str) -> str:
-        """Takes an SDP offer and returns the SDP answer with all of our candidates in it.
+        """Takes an SDP offer, and returns the SDP answer with all candidates of the server.
 
-        Raises `ProtocolError` (bad_sdp, no_video, unsupported_codec).
+        Raises `ProtocolError` (bad_sdp, no_video, unsupported_codec, out_of_sockets).
         """
-        sending = _sending_video(offer)
-        description = RTCSessionDescription(sdp=self._without_idle_candidates(offer), type="offer")
+        self._answering = asyncio.create_task(self._answer(offer), name="answer")
+        return await asyncio.shield(self._answering)
+
+    async def _answer(self, offer: str) -> str:
+        check_text(offer)
+        negotiated = self._negotiated = OfferAnswer(offer)
         try:
+            description = RTCSessionDescription(negotiated.offer_of_taken(self._admits), "offer")
             await self._connection.setRemoteDescription(description)
-        except OperationError as exc:
-            raise ProtocolError(
-                ErrorCode.UNSUPPORTED_CODEC, "no video codec in common; VP8 and H.264 are taken"
-            ) from exc
-        except _SDP_ERRORS as exc:
-            raise _bad_sdp(exc) from exc
-        self._receive_video(sending)
-        self._guard_transports()
-        try:
+            self._receive_video(negotiated)
+            self._guard_transports()
             await self._connection.setLocalDescription(await self._connection.createAnswer())
         except _SDP_ERRORS as exc:
-            raise _bad_sdp(exc) from exc
-        sdp = self._connection.localDescription.sdp
+            raise bad_sdp(str(exc) or f"it makes no sense to aiortc ({type(exc).__name__})") from exc
+        gathered = self._connection.localDescription.sdp
+        if "a=candidate:" not in gathered:  # aioice does not report that it could bind no socket
+            raise ProtocolError(ErrorCode.OUT_OF_SOCKETS, "the server has no UDP port left for media")
+        sdp = negotiated.answer(gathered)
         return sdp if self._public_ip is None else announced(sdp, self._public_ip)
 
     async def add_candidate(self, candidate: IceCandidate | None) -> None:
@@ -114,61 +151,85 @@ class Peer:
         if candidate is not None and candidate.candidate:
             try:
                 parsed = candidate_from_sdp(candidate.candidate.removeprefix("candidate:"))
-                parsed.sdpMid = candidate.sdp_mid
-                parsed.sdpMLineIndex = candidate.sdp_m_line_index
             except (ValueError, AssertionError, IndexError) as exc:
                 raise ProtocolError(ErrorCode.BAD_CANDIDATE, "not an ICE candidate (RFC 8839, 5.1)") from exc
-            if not self._candidates.admits_named(parsed.ip, parsed.port, time.monotonic()):
+            if candidate.sdp_mid is None and candidate.sdp_m_line_index is None:
+                raise ProtocolError(ErrorCode.BAD_CANDIDATE, "a candidate has sdpMid or sdpMLineIndex")
+            parsed.sdpMid = None if self._negotiated is None else self._negotiated.name_for(candidate)
+            if parsed.sdpMid is None or not self._admits(parsed.ip, parsed.port):
                 return
+        elif not self._candidates.are_all_checked:
+            return  # after the end aioice would not wait for the client's checks
         try:
             await self._connection.addIceCandidate(parsed)
         except (ValueError, AttributeError, InvalidStateError) as exc:
             raise ProtocolError(ErrorCode.BAD_CANDIDATE, f"the candidate cannot be used: {exc}") from exc
 
+    def ask_again(self) -> None:
+        """Retransmits on the data channel at once, as the other side is heard again."""
+        if self._connection.sctp is not None:
+            ask_again(self._connection.sctp)
+
+    async def answers(self) -> bool:
+        """Whether the other side answers a connectivity check; waits for some seconds at most."""
+        for ice in ice_transports(self._connection):
+            if await answers_check(ice):
+                return True
+        return False
+
+    @property
+    def unfinished(self) -> MediaFailure | None:
+        """The unfinished DTLS handshake on a path that works, if that is why no media comes."""
+        waits = any(
+            dtls.state == "connecting" and dtls.transport.state == "completed"
+            for dtls in dtls_transports(self._connection)
+        )
+        return _UNFINISHED if waits else None
+
     async def close(self) -> None:
-        """Ends media, the data channel and ICE; idempotent. It is done to the end also if the caller is
-        cancelled meanwhile: half closed, sockets would stay."""
+        """Closes media, the data channel and ICE. Idempotent.
+
+        Closing completes even if the caller is cancelled, as sockets would otherwise stay open.
+        """
         if self._closing is None:
             self._closed = True
             self._closing = asyncio.create_task(self._close(), name="close-peer")
         await asyncio.shield(self._closing)
 
     async def _close(self) -> None:
+        if self._answering is not None:
+            # aioice records its sockets when all are open. If closed while gathering, it would leave some
+            # open.
+            await asyncio.wait([self._answering])
         if self.receiver is not None:
             await self.receiver.close()
         await close_peer_connection(self._connection)
 
-    def _receive_video(self, number: int) -> None:
-        """Attaches to this media section; everything else is declined. A fresh connection has a transceiver
-        for each section of audio or video, in their order (RFC 8829, 5.10)."""
-        for place, transceiver in enumerate(self._connection.getTransceivers()):
-            if place == number:
-                transceiver.direction = "recvonly"
-                self.receiver = VideoReceiver.attach(
-                    transceiver.receiver, self._on_frame, self._lane, self._observer
-                )
-            else:
-                transceiver.direction = "inactive"
+    def _receive_video(self, negotiated: OfferAnswer) -> None:
+        [transceiver] = self._connection.getTransceivers()
+        transceiver.direction = "recvonly"
+        use_codecs(transceiver, negotiated.codecs)
+        self.receiver = VideoReceiver.attach(transceiver.receiver, self._on_frame, self._lane, self._observer)
 
-    def _without_idle_candidates(self, offer: str) -> str:
-        """The offer without the candidates that are not checked; aiortc would wait for names among them."""
-        return "\r\n".join(line for line in offer.splitlines() if self._is_kept(line)) + "\r\n"
-
-    def _is_kept(self, line: str) -> bool:
-        parts = line.split()
-        if not line.startswith(_CANDIDATE) or len(parts) < 6 or not parts[5].isdecimal():
-            return True  # what is no candidate, though it is called one, aiortc refuses
-        return self._candidates.admits_named(parts[4], int(parts[5]), time.monotonic())
+    def _admits(self, host: str, port: int) -> bool:
+        """Whether a candidate is used. A host name is not, as aiortc would wait for its resolution."""
+        return self._candidates.admits_named(host, port, time.monotonic())
 
     def _guard_transports(self) -> None:
         sources = SourceLimit()
         limit_gathering(self._connection, self._addresses)
-        for ice in ice_transports(self._connection):
-            guard_datagrams(ice, DatagramGuard(self._candidates))
         for dtls in dtls_transports(self._connection):
-            guard_sources(dtls, sources.admits, self._refuse)
+            ice, guard = dtls.transport, DatagramGuard(self._candidates, self._datagram_surplus)
+            arrivals = KernelArrivals(ice)
+            follow_sender(ice, guard.admits_source)
+            guard_datagrams(ice, guard)
+            take_turns(ice)
+            guard_sources(dtls, arrivals.of_handled, sources.admits, self._refuse)
+            use_cipher_suites(dtls, CIPHER_SUITES)
+            watch_handshake(dtls, self._handshake_failed)
         if self._connection.sctp is not None:
             guard_sctp(self._connection.sctp, SctpPolicy(), self._refuse)
+            watch_flow(self._connection.sctp, self._flow)
 
     def _refuse(self, words: str) -> None:
         if not self._closed:
@@ -176,14 +237,17 @@ class Peer:
 
     def _data_channel_opened(self, channel: RTCDataChannel) -> None:
         if channel.label == RESULTS_LABEL:
-            self._on_results_channel(channel)
+            self._on_results_channel(ResultsChannel(channel, self._flow))
+
+    def _handshake_failed(self, words: str) -> None:
+        self._failure = MediaFailure(MediaFailureCause.DTLS, f"the DTLS handshake failed: {words}")
 
     def _state_changed(self) -> None:
         if self._connection.connectionState == "failed" and not self._closed:
-            self._on_failed()
+            self._on_failed(self._failure)
 
 
-# What aiortc lets out of SDP that parses but makes no sense, found by fuzzing it.
+# Exceptions of aiortc for SDP that is well-formed but inconsistent, found by fuzzing.
 _SDP_ERRORS: tuple[type[Exception], ...] = (
     ValueError,
     KeyError,
@@ -195,25 +259,3 @@ _SDP_ERRORS: tuple[type[Exception], ...] = (
     InvalidAccessError,
     StopIteration,
 )
-
-
-def _sending_video(sdp: str) -> int:
-    """Checks an offer; the number of the first section that sends video, among those of audio and video.
-
-    Raises `ProtocolError`.
-    """
-    check_text(sdp)
-    try:
-        description = SessionDescription.parse(sdp)
-    except _SDP_ERRORS as exc:
-        raise _bad_sdp(exc) from exc
-    check_sections(description)
-    sections = [media for media in description.media if media.kind in ("audio", "video")]
-    for number, media in enumerate(sections):
-        if media.kind == "video" and media.direction in _SENDING:
-            return number
-    raise ProtocolError(ErrorCode.NO_VIDEO, "the offer sends no video")
-
-
-def _bad_sdp(exc: Exception) -> ProtocolError:
-    return ProtocolError(ErrorCode.BAD_SDP, f"the SDP offer cannot be used: {exc}"[:200])

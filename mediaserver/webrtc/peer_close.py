@@ -1,4 +1,4 @@
-"""Ending an aiortc peer connection so that nothing of it stays."""
+"""Closes a peer connection of aiortc without leaving tasks, sockets or reference cycles."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import logging
 
 from aiortc import RTCPeerConnection
 
-from mediaserver.webrtc.aiortc_seam import ice_transports, stop_consent_checks
+from mediaserver.webrtc.aiortc_seam.ice import stop_consent_checks
+from mediaserver.webrtc.aiortc_seam.release import release
+from mediaserver.webrtc.aiortc_seam.transports import ice_transports
 
 _TIMEOUT_S = 2.0
 
@@ -15,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 
 async def close_peer_connection(connection: RTCPeerConnection) -> None:
-    """Closes within a bounded time, also in the middle of connecting. Idempotent."""
+    """Closes the connection within a bounded time, even while it is connecting. Idempotent."""
     transports = ice_transports(connection)
     for transport in transports:
         stop_consent_checks(transport)
@@ -24,4 +26,5 @@ async def close_peer_connection(connection: RTCPeerConnection) -> None:
             await connection.close()
     except TimeoutError:
         logger.warning("a peer connection did not close within %g s", _TIMEOUT_S)
-        await asyncio.gather(*(transport.stop() for transport in transports))  # else their sockets would stay
+        await asyncio.gather(*(transport.stop() for transport in transports))  # closes their sockets
+    release(connection)

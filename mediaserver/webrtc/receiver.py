@@ -1,8 +1,8 @@
-"""Video from aiortc without its delay: assembly on the marker, repair of losses, capture times.
+"""Receives video from aiortc without its delay: assembly on the marker, repair of losses, capture times.
 
-aiortc's receiver holds each frame until the next one begins, asks for a lost packet once, and forgets the
-RTP half of sender reports. `VideoReceiver` leaves it the transport, SRTP, retransmission unwrapping,
-depayloading and receiver reports, and does the rest itself.
+aiortc's own receiver delays each frame until the next begins. It requests a lost packet once, and drops the
+RTP timestamp of sender reports. `VideoReceiver` uses aiortc for transport, SRTP, retransmission unwrapping,
+depayloading and receiver reports. It does the rest itself.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from aiortc import RTCRtpReceiver
 from aiortc.rtp import AnyRtcpPacket, RtcpSrPacket, RtpPacket
 
 from inference.fair_threads import Lane
-from mediaserver.webrtc.aiortc_seam import ReceiverSeam
+from mediaserver.errors import is_out_of_memory
+from mediaserver.webrtc.aiortc_seam.media import ReceiverSeam
 from mediaserver.webrtc.capture_clock import CaptureClock, MediaTime
 from mediaserver.webrtc.decoder import BoundedDecoder, DecodedFrame
 from mediaserver.webrtc.frame_assembler import EncodedFrame, FrameAssembler
@@ -30,22 +31,30 @@ from mediaserver.webrtc.packet_window import MediaPacket
 logger = logging.getLogger(__name__)
 
 STALL_TIMEOUT = 0.3
-"""Seconds of packets without a picture after which a keyframe is asked for, whatever the cause."""
+"""Seconds of packets without a picture after which a keyframe is requested, for any cause."""
 
 LATE = 0.02
-"""Seconds by which a timer may be late. Later, the event loop was held up: retransmissions that came
-meanwhile still wait in the socket, and get as long again to be read before anything is given up."""
+"""Seconds by which a timer may be late. If it is later, the event loop was blocked.
+
+Retransmissions that came meanwhile still wait in the socket. They get the same time again to be read before
+losses are given up.
+"""
 
 
 FEEDBACK_INTERVAL = 0.005
-"""Least seconds between two looks at what is missing: a look costs as much as there are losses, and a packet
-that was only overtaken comes meanwhile."""
+"""Least seconds between two polls of the assembler, whose cost grows with the number of losses.
+
+Packets that are only out of order arrive in that time.
+"""
 
 
 class ReceivedFrame(NamedTuple):
-    """A decoded frame. ``rtp_timestamp`` is raw: 90 kHz, 32 bits; ``pts_ms`` counts from the first frame;
-    ``capture_time_ms`` is Unix time in the sender's clock, ``None`` before its first sender report.
-    ``arrived`` (of the frame's last packet) and ``decoded`` are seconds of ``time.monotonic``."""
+    """A decoded frame.
+
+    ``rtp_timestamp`` is raw: 90 kHz, 32 bits. ``pts_ms`` counts from the first frame. ``capture_time_ms`` is
+    Unix time on the sender's clock, or on this machine's if it is estimated. ``arrived``, of the frame's last
+    packet, and ``decoded`` are in `time.monotonic` seconds.
+    """
 
     picture: av.VideoFrame
     rtp_timestamp: int
@@ -53,33 +62,38 @@ class ReceivedFrame(NamedTuple):
     capture_time_ms: float | None
     arrived: float
     decoded: float
+    capture_time_estimated: bool = False
 
 
 class ReceiveObserver(Protocol):
-    """Is told what happens on the way of the frames, on the event loop. Must not raise."""
+    """Receives events of the receive path, on the event loop. Must not raise."""
 
     def frames_dropped(self, reason: DropReason, count: int) -> None:
-        """So many frames, parts of which arrived, were not delivered."""
+        """``count`` frames of which packets arrived were not delivered."""
         ...
 
     def packets_requested(self, count: int) -> None:
-        """So many lost packets were asked for again (NACK, RFC 4585 section 6.2.1)."""
+        """``count`` lost packets were requested again (NACK, RFC 4585 section 6.2.1)."""
         ...
 
     def keyframe_requested(self) -> None:
-        """A keyframe was asked for (PLI, RFC 4585 section 6.3.1)."""
+        """A keyframe was requested (PLI, RFC 4585 section 6.3.1)."""
+        ...
+
+    def memory_ran_out(self) -> None:
+        """Memory for receiving or decoding could not be allocated."""
         ...
 
     def fault_contained(self) -> None:
-        """An exception of our own was kept from aiortc."""
+        """An exception in the receive path was caught, before it could reach aiortc."""
         ...
 
 
 class VideoReceiver:
     """Delivers the newest decoded frame of an `RTCRtpReceiver` to ``on_frame``, on the event loop.
 
-    Attach before packets flow: in the ``track`` event, or any time before the answer leaves. It is
-    decoded in ``lane``. The track's own ``recv()`` never yields then.
+    Attach it before packets arrive: in the ``track`` event, or before the answer is sent. Frames are decoded
+    in ``lane``. The track's own ``recv()`` then yields no frames.
     """
 
     def __init__(
@@ -94,15 +108,19 @@ class VideoReceiver:
         self._on_frame = on_frame
         self._assembler = assembler
         self._observer = observer
-        self._decoder = BoundedDecoder(lane, self._deliver, assembler.resync, observer.frames_dropped)
+        self._decoder = BoundedDecoder(
+            *(lane, self._deliver, assembler.resync, observer.frames_dropped, observer.memory_ran_out)
+        )
         self._clock = CaptureClock()
         self._media_time = MediaTime()
         self._fault_logged = False
         self.last_packet: float | None = None
-        """When the newest packet came, in seconds of ``time.monotonic``."""
+        """Arrival of the newest packet, in `time.monotonic` seconds."""
         self._waiting_since: float | None = None
         self._feedback_wanted = asyncio.Event()
-        self._feedback = asyncio.create_task(self._give_feedback(), name="video-feedback")
+        self._feedback: asyncio.Task[None] | None = asyncio.create_task(
+            self._give_feedback(), name="video-feedback"
+        )
         self._closed = False
 
     @classmethod
@@ -116,10 +134,10 @@ class VideoReceiver:
         max_wait: float = 0.15,
         keyframe_interval: float = 0.25,
     ) -> VideoReceiver:
-        """Takes over ``receiver``. Raises `SeamMoved` if aiortc is not the one this was written for.
+        """Takes over ``receiver``. Raises `SeamMoved` if aiortc has another version than expected.
 
-        ``max_wait``: seconds that a lost packet may hold frames back; ``keyframe_interval``: least
-        seconds between two keyframe requests.
+        ``max_wait`` is the time in seconds for which a lost packet may delay frames. ``keyframe_interval`` is
+        the least time in seconds between two keyframe requests.
         """
         seam = ReceiverSeam(receiver)
         assembler = FrameAssembler(
@@ -132,14 +150,19 @@ class VideoReceiver:
         seam.take_packets(video._handle_packet)
         seam.take_rtcp(video._handle_rtcp)
         seam.leave_out_reports_that_cannot_be_written()
+        seam.watch_begin(video._could_not_begin)
         return video
 
     async def close(self) -> None:
         """Stops delivering at once, then waits for the decoding in progress. Idempotent."""
         self._closed = True
-        self._feedback.cancel()
-        await asyncio.wait([self._feedback])
+        # Drops the task, whose traceback would hold this object.
+        feedback, self._feedback = self._feedback, None
+        if feedback is not None:
+            feedback.cancel()
+            await asyncio.wait([feedback])
         await self._decoder.close()
+        self._seam.drop_packets()
 
     def _handle_packet(self, packet: RtpPacket) -> None:
         if self._closed:
@@ -152,14 +175,14 @@ class VideoReceiver:
             self._decode(self._assembler.add(media))
             if self._assembler.due is not None:
                 self._feedback_wanted.set()
-        except Exception:  # noqa: BLE001 - in aiortc an exception here closes the whole DTLS transport
+        except Exception:  # noqa: BLE001 - an exception here would make aiortc close the DTLS transport
             self._count_fault()
             self._assembler.resync()
 
     def _handle_rtcp(self, packet: AnyRtcpPacket) -> None:
         if isinstance(packet, RtcpSrPacket):
             info = packet.sender_info
-            self._clock.report(packet.ssrc, info.ntp_timestamp, info.rtp_timestamp)
+            self._clock.report(packet.ssrc, info.ntp_timestamp, info.rtp_timestamp, time.time() * 1000)
 
     def _decode(self, frames: list[EncodedFrame]) -> None:
         for frame in frames:
@@ -168,25 +191,30 @@ class VideoReceiver:
     def _deliver(self, frame: DecodedFrame) -> None:
         if self._closed:
             return
-        encoded = frame.encoded
+        encoded, now = frame.encoded, time.monotonic()
+        arrived_ms = (time.time() - (now - encoded.arrived)) * 1000
         self._waiting_since = None
         try:
+            captured = self._clock.capture_time(encoded.ssrc, encoded.timestamp, arrived_ms)
             self._on_frame(
                 ReceivedFrame(
                     picture=frame.picture,
                     rtp_timestamp=encoded.timestamp,
                     pts_ms=self._media_time.pts_ms(encoded.ssrc, encoded.timestamp, encoded.arrived),
-                    capture_time_ms=self._clock.capture_time_ms(encoded.ssrc, encoded.timestamp),
+                    capture_time_ms=captured.unix_ms,
+                    capture_time_estimated=captured.estimated,
                     arrived=encoded.arrived,
-                    decoded=time.monotonic(),
+                    decoded=now,
                 )
             )
-        except Exception:  # noqa: BLE001 - the sink's fault is not the stream's
+        except Exception:  # noqa: BLE001 - a fault in the sink must not end the stream
             self._count_fault()
 
     def _check_stall(self, media: MediaPacket) -> None:
-        """The last resort against a silent freeze. It drops nothing: a keyframe may be on its way through
-        a link so narrow that it takes longer."""
+        """Requests a keyframe if packets arrive but no picture was delivered for 0.3 s.
+
+        It drops nothing, as a keyframe may be arriving slowly over a narrow link.
+        """
         if not media.data:
             return
         if self._waiting_since is None:
@@ -196,12 +224,12 @@ class VideoReceiver:
             self._assembler.demand_keyframe()
 
     async def _give_feedback(self) -> None:
-        """Sends NACKs and PLIs when they are due; sleeps while nothing is missing."""
+        """Sends NACKs and PLIs when they are due, and sleeps while nothing is missing."""
         while True:
             await self._wait_until_due()
             try:
                 await self._send_due()
-            except Exception:  # noqa: BLE001 - a failed request is repeated; a dead task would not be
+            except Exception:  # noqa: BLE001 - a failed request is repeated, so the task must go on
                 self._count_fault()
             await asyncio.sleep(FEEDBACK_INTERVAL)
 
@@ -226,6 +254,12 @@ class VideoReceiver:
         if feedback.request_keyframe:
             self._observer.keyframe_requested()
             await self._seam.send_pli(ssrc)
+
+    def _could_not_begin(self, error: Exception) -> None:
+        if is_out_of_memory(error):
+            self._observer.memory_ran_out()
+        else:
+            self._count_fault()
 
     def _count_fault(self) -> None:
         self._observer.fault_contained()

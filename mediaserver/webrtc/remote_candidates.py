@@ -1,7 +1,7 @@
-"""Which of the addresses that a client names are sent connectivity checks.
+"""Decides which addresses of a client get connectivity checks.
 
-A check is a datagram to an address that the client chose (RFC 8445 section 19.5.1). Without a bound, or into
-places that only the server reaches, it would be a weapon in the client's hand.
+A check is a datagram to an address that the client has chosen (RFC 8445 section 19.5.1). Limits protect
+others from floods, and networks that only the server can reach.
 """
 
 from __future__ import annotations
@@ -12,21 +12,21 @@ from collections.abc import Sequence
 from signaling.rate_limit import RateLimit
 
 MAX_CANDIDATES = 24
-"""Addresses of one peer connection. A browser on a machine with many networks has a dozen."""
+"""Addresses of one peer connection at most. A browser on a machine with many networks has a dozen."""
 _BURST, _PER_S = 2.0 * MAX_CANDIDATES, 0.2
-"""Addresses of one client over all its offers, and how many more each second brings."""
+"""Addresses of one client over all its offers: at once, and more per second."""
 
 
 def candidate_budget() -> RateLimit:
-    """For one client: every address that is checked for it takes one from it."""
+    """Makes the budget of one client, from which each checked address is charged."""
     return RateLimit(_PER_S, _BURST)
 
 
 class RemoteCandidates:
     """The addresses of one peer connection.
 
-    ``local`` are the addresses that the server uses itself; ``behind_nat`` says that clients know it by a
-    public address, so that private ones are not theirs.
+    ``local`` are the server's own addresses. ``behind_nat`` is true if clients reach the server at a public
+    address. Private addresses of clients are then not used.
     """
 
     def __init__(self, local: Sequence[str], *, behind_nat: bool, budget: RateLimit) -> None:
@@ -34,18 +34,36 @@ class RemoteCandidates:
         self._behind_nat = behind_nat
         self._budget = budget
         self._admitted: set[tuple[str, int]] = set()
+        self._declined = False
+
+    @property
+    def are_all_checked(self) -> bool:
+        """Whether the client named addresses, and all of them are checked.
+
+        Otherwise the client's own checks may still reveal addresses after the end of its candidates.
+        """
+        return bool(self._admitted) and not self._declined
 
     def admits_named(self, host: str, port: int, now: float) -> bool:
-        """Whether an address that the client named is checked. Names, as of mDNS (draft-ietf-mmusic-mdns-ice-
-        candidates), are not: the client's own checks show where they come from. ``now`` in seconds."""
+        """Whether an address that the client named is checked. ``now`` is in seconds.
+
+        Host names, as of mDNS (draft-ietf-mmusic-mdns-ice-candidates), are not checked. The client's own
+        checks reveal its address.
+        """
         address = _parsed(host)
-        if address is None or not self._is_reachable(address) or (self._behind_nat and not address.is_global):
-            return False
-        return self._has_room(host, port, now)
+        is_wanted = address is not None and self._is_reachable(address)
+        if self._behind_nat and address is not None and not address.is_global:
+            is_wanted = False
+        admitted = is_wanted and self._has_room(host, port, now)
+        self._declined |= not admitted
+        return admitted
 
     def admits_source(self, host: str, port: int, now: float) -> bool:
-        """Whether an address that a check came from is checked in turn (a peer-reflexive candidate, RFC 8445
-        section 7.3.1.3). Source addresses can be forged, so they are bounded as well."""
+        """Whether the source address of a check gets a check in return. ``now`` is in seconds.
+
+        It is a peer-reflexive candidate (RFC 8445 section 7.3.1.3). Source addresses can be forged, so the
+        limits apply to them, too.
+        """
         address = _parsed(host)
         return address is not None and self._is_reachable(address) and self._has_room(host, port, now)
 
@@ -73,5 +91,5 @@ def _parsed(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
         address = ipaddress.ip_address(host)
     except ValueError:
         return None
-    # An IPv4 address in IPv6 clothes is judged as what it is.
+    # An IPv4-mapped IPv6 address counts as the IPv4 address.
     return getattr(address, "ipv4_mapped", None) or address

@@ -1,9 +1,9 @@
-"""What may come in over SCTP: the opening of data channels, acknowledgements, and what keeps it alive.
+"""Filters incoming SCTP: the opening of data channels, acknowledgements, and keep-alive pass.
 
-The server sends results over a data channel and needs nothing back. aiortc takes anything: it keeps fragments
-of messages that never end and looks through all of them for each new one, walks gap blocks of 65 535 numbers,
-and never comes out of a parameter of length 0. So each packet is looked at before aiortc sees it, in time
-linear in its bytes.
+The server sends results over a data channel, and needs no data in return. aiortc accepts any chunk. It keeps
+fragments of messages without end, and searches all of them for each new fragment. It loops over gap blocks of
+65 535 numbers, and forever over a parameter of length 0. So each packet is checked before aiortc handles it,
+in time linear in its bytes.
 """
 
 from __future__ import annotations
@@ -19,39 +19,42 @@ _COMMON_HEADER = 12
 _CHUNK_HEADER = 4
 _INIT, _INIT_ACK, _SACK, _SHUTDOWN, _FORWARD_TSN = 1, 2, 3, 7, 192
 _WITH_PARAMETERS = {_INIT: 16, _INIT_ACK: 16, 4: 0, 5: 0, 6: 0, 9: 0, 130: 0}
-"""Chunk types that end in parameters (RFC 9260 section 3.2.1), and where in their body these begin."""
+"""Chunk types that end in parameters (RFC 9260 section 3.2.1), and the offset of these in the body."""
 _SMALLEST_BODY = {0: 12, _SACK: 12, _SHUTDOWN: 4, _FORWARD_TSN: 4}
 _RECONFIG = 130
 _SMALLEST_RECONFIG = {13: 12, 16: 8, 17: 8}
 """Parameters of RE-CONFIG (RFC 6525 section 4) that aiortc reads."""
 
 _WHOLE = 0x03
-"""The flags B and E of DATA: a message of one fragment."""
+"""The flags B and E of a DATA chunk with a whole message."""
 _DCEP = 50
 _OPEN = 3
 _OPEN_HEADER = 12
 _MAX_LABEL_BYTES = 256
 _MAX_OPENED = 16
-"""Data channels that one peer may open in all. One has a use."""
+"""Data channels that one peer may open in total. One is used."""
 _MAX_UNNEEDED_BYTES = 4096
-"""Of data that nobody asked for, each chunk with its header. A client that says a word or two on its channel
-is no attacker; they are acknowledged, so that it does not send them again, and thrown away."""
+"""Bytes of unneeded data from one peer at most, with the chunks' headers.
+
+A few messages are no attack. They are acknowledged, so that the client does not send them again, and
+discarded.
+"""
 _MAX_MISORDERED = 64
-"""Chunks that may be here before one that they follow: for each chunk aiortc sorts them all."""
+"""Chunks that may be received out of order. aiortc sorts all of them for each chunk."""
 
 
 class Verdict(Enum):
-    """What becomes of a chunk."""
+    """The treatment of a chunk."""
 
     PASS = auto()
     DISCARD = auto()
-    """Acknowledged where it is data, and thrown away."""
+    """Discards the chunk, but acknowledges data."""
     REFUSE = auto()
-    """No well-meaning client sends it: the peer connection ends."""
+    """Ends the peer connection, as the chunk is not allowed."""
 
 
 def is_well_formed(packet: bytes) -> bool:
-    """Whether aiortc can read an SCTP packet (RFC 9260 section 3) without harm: every length fits."""
+    """Whether aiortc can safely parse an SCTP packet (RFC 9260 section 3): all lengths are valid."""
     position, chunks, has_init = _COMMON_HEADER, 0, False
     if len(packet) < _COMMON_HEADER + _CHUNK_HEADER:
         return False
@@ -92,22 +95,37 @@ def _parameters_are_sound(kind: int, body: bytes) -> bool:
 
 
 class SctpPolicy:
-    """Judges the chunks of one peer, in the order in which they came."""
+    """Judges the chunks of one peer, in the order of their arrival."""
 
     def __init__(self) -> None:
         self._opened = 0
         self._unneeded_bytes = 0
 
-    def judge(self, chunk: Chunk, *, next_tsn: int, misordered: int, channels: Container[int]) -> Verdict:
-        """``next_tsn`` is that of the next chunk to the peer. ``misordered`` chunks are here before one that
-        they follow. ``channels`` are the stream identifiers of the data channels that are open."""
+    def judge(
+        self,
+        chunk: Chunk,
+        *,
+        next_tsn: int,
+        misordered: int,
+        channels: Container[int],
+        came_before: bool = False,
+    ) -> Verdict:
+        """Returns the verdict for a chunk.
+
+        ``next_tsn`` is that of the next chunk to the peer. ``misordered`` is the number of chunks received
+        out of order. ``channels`` are the stream identifiers of open data channels. ``came_before`` marks
+        DATA that is retransmitted, as its acknowledgement was lost or late (RFC 9260 section 6.3.3). A
+        repeated opening of a channel is then no fault.
+        """
         match chunk:
+            case DataChunk() if came_before:
+                return Verdict.DISCARD
             case DataChunk():
                 return Verdict.REFUSE if misordered > _MAX_MISORDERED else self._judge_data(chunk, channels)
             case SackChunk():
                 return Verdict.PASS if _acknowledges_what_was_sent(chunk, next_tsn) else Verdict.REFUSE
             case ForwardTsnChunk():
-                chunk.streams.clear()  # they are about ordered messages, of which none is waited for here
+                chunk.streams.clear()  # they concern ordered messages, which are not awaited here
         return Verdict.PASS
 
     def _judge_data(self, chunk: DataChunk, channels: Container[int]) -> Verdict:
@@ -122,8 +140,10 @@ class SctpPolicy:
 
 
 def _acknowledges_what_was_sent(chunk: SackChunk, next_tsn: int) -> bool:
-    """Gap blocks say in ascending order what came of the chunks behind the cumulative TSN (RFC 9260 section
-    3.3.4). Neither goes beyond what was sent."""
+    """Whether a SACK acknowledges only sent chunks.
+
+    Gap blocks list received chunks after the cumulative TSN, ascending (RFC 9260 section 3.3.4).
+    """
     outstanding = (next_tsn - 1 - chunk.cumulative_tsn) % (1 << 32)
     edges = [0, *(edge for gap in chunk.gaps for edge in gap)]
     ascending = all(before <= after for before, after in pairwise(edges))
@@ -131,7 +151,7 @@ def _acknowledges_what_was_sent(chunk: SackChunk, next_tsn: int) -> bool:
 
 
 def _is_sound_open(data: bytes) -> bool:
-    """RFC 8832 section 5.1."""
+    """Whether a DATA_CHANNEL_OPEN message is valid (RFC 8832 section 5.1)."""
     if len(data) < _OPEN_HEADER:
         return False
     label_bytes, protocol_bytes = unpack_from("!HH", data, 8)

@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import sys
 from pathlib import Path
 
 import pytest
 
-from mediaserver.child_process import NotReady, stop, wait_until_ready
-from tests.support.free_port import free_ports
+from mediaserver.child_process import NotReady, free_ports, stop, wait_until_ready
+from mediaserver.errors import AddressError
 from tests.support.waiting import eventually
 
 
@@ -94,3 +95,18 @@ async def test_a_process_that_ignores_SIGTERM_is_killed() -> None:
     await process.stdout.readline()
     await stop(process, timeout_s=0.2)
     assert process.returncode == -9
+
+
+def test_ports_are_free_different_and_out_of_the_way_of_outgoing_connections() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        [port] = free_ports(1, taken.getsockname()[1])
+        assert port < 32_768
+    ports = free_ports(3, port)
+    assert ports[0] == port
+    assert len(set(ports)) == 3
+
+
+def test_more_ports_than_there_are_is_an_error() -> None:
+    with pytest.raises(AddressError, match="no free port"):
+        free_ports(100_000)

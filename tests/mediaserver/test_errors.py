@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import subprocess
@@ -10,7 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import av
 import cv2
+import numpy as np
 import pytest
 
 from mediaserver.cli.main import _parser, main
@@ -25,11 +28,13 @@ from mediaserver.errors import (
     SettingsError,
     UnreadableFile,
     UserError,
+    is_out_of_memory,
     reading,
     writing,
 )
 from mediaserver.models.download import DownloadError
 from mediaserver.models.local_triton import TritonServerError
+from mediaserver.packages import pip_install, required_by
 from mediaserver.telemetry.cloudwatch import INSTANCE_VARIABLE, HeartbeatError
 from tests.support.clips import picture
 from tests.support.tiny_models import DETECTOR
@@ -82,7 +87,11 @@ TROUBLES = [
     Trouble(SettingsError, "names no address of this machine", "serve --ice-interfaces nowhere0"),
     Trouble(AddressError, "already in use", "serve --models {models} --port {taken}"),
     Trouble(AddressError, "already in use", "serve --models {models} --port {taken} --workers 2"),
-    Trouble(AddressError, "label too long", f"serve --models {{models}} --allow-anonymous 1 --host {LONG}"),
+    Trouble(
+        SettingsError, "allowed: an IP address or a host name", f"serve --allow-anonymous 1 --host {LONG}"
+    ),
+    Trouble(SettingsError, "allowed: an IP address or a host name", "doctor", {"MEDIASERVER_HOST": LONG}),
+    Trouble(SettingsError, "'triton_urls'", "doctor", {"MEDIASERVER_TRITON_URLS": f"{LONG}:8001"}),
     Trouble(ModelError, "none does not exist", "serve --models {folder}/none"),
     Trouble(ModelError, "File name too long", f"serve --models {LONG}"),
     Trouble(ModelError, "none does not exist", "triton repository {folder}/out --models {folder}/none"),
@@ -102,9 +111,10 @@ TROUBLES = [
     Trouble(OutputError, "Not a directory", "models pull yolox_nano", {"XDG_CACHE_HOME": "{file}"}),
     Trouble(OutputError, "No such file or directory", "models pull yolox_nano", {"XDG_CACHE_HOME": "/proc"}),
     Trouble(OutputError, "Not a directory", "triton repository {file}/out --models {models}"),
-    Trouble(OutputError, "No such file", "replay {clip} --out {folder}/none/results.jsonl"),
+    Trouble(OutputError, "its folder is not there", "replay {clip} --out {folder}/none/results.jsonl"),
     Trouble(OutputError, "its folder is not there", "replay {clip} --annotate {folder}/none/clip.mp4"),
     Trouble(ClientError, "no server answers", "replay {clip} --url ws://127.0.0.1:9/ws/inference"),
+    Trouble(ClientError, "no server answers", f"replay {{clip}} --url ws://{LONG}/ws/inference"),
     Trouble(
         DownloadError, "no such file", "models pull yolox_nano", {"MEDIASERVER_MODEL_MIRROR": "{folder}/none"}
     ),
@@ -187,10 +197,8 @@ def test_an_optional_package_is_named_with_what_installs_it(
         monkeypatch.delitem(sys.modules, f"mediaserver.models.{name}", raising=False)
     monkeypatch.setitem(sys.modules, "onnx", None)
     assert main([word.format(**places) for word in command.split()]) == MissingPackage.exit_status
-    assert (
-        capsys.readouterr().err
-        == "mediaserver: this needs the package 'onnx': pip install 'mediaserver[export]'\n"
-    )
+    told = capsys.readouterr().err
+    assert told == f"mediaserver: this needs the package 'onnx': {pip_install(required_by('export'))}\n"
 
 
 @pytest.mark.parametrize("command", ["models list", "models catalogue", "heartbeat"])
@@ -221,3 +229,38 @@ def test_standard_output_that_takes_nothing_ends_the_command(command: str, outpu
             check=False,
         )
     assert (completed.returncode, completed.stderr) == (1, words)
+
+
+def of_opencv() -> BaseException:
+    """Asks for more than any machine has."""
+    with pytest.raises(cv2.error) as raised:
+        cv2.copyMakeBorder(np.zeros((1, 1), np.uint8), 0, 2**30, 0, 2**30, cv2.BORDER_CONSTANT)
+    return raised.value
+
+
+def of_numpy() -> BaseException:
+    with pytest.raises(MemoryError) as raised:
+        np.zeros(2**50, np.uint8)
+    return raised.value
+
+
+def test_each_library_has_its_own_words() -> None:
+    for error in (
+        of_opencv(),
+        of_numpy(),
+        MemoryError(),
+        av.error.MemoryError(errno.ENOMEM, "Cannot allocate memory"),
+        av.error.BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable"),
+        OSError(errno.ENOMEM, "Cannot allocate memory"),
+        RuntimeError("can't start new thread"),
+        ImportError("libx.so: failed to map segment from shared object: Cannot allocate memory"),
+        ExceptionGroup("several", [ValueError(), MemoryError()]),
+    ):
+        assert is_out_of_memory(error), error
+
+
+def test_other_errors_are_others() -> None:
+    with pytest.raises(cv2.error) as raised:
+        cv2.resize(np.zeros((0, 0), np.uint8), (4, 4))
+    for error in (raised.value, ValueError(), OSError(errno.ENOENT, "no such file"), RuntimeError("closed")):
+        assert not is_out_of_memory(error), error

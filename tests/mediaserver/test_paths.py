@@ -6,12 +6,29 @@ from pathlib import Path
 import pytest
 
 from mediaserver.errors import OutputError
-from mediaserver.paths import sample_clip, temporary_folder, web_root
+from mediaserver.paths import page_file, sample_clip, temporary_folder, web_root
 
 
 def test_the_page_and_the_sample_are_there() -> None:
     assert (web_root() / "index.html").is_file()
     assert sample_clip().stat().st_size > 100_000
+
+
+@pytest.mark.parametrize("name", ["index.html", "ui/page.js", "sample/street.mp4", "ui/../index.html"])
+def test_what_is_for_browsers_is_a_file_of_the_page(name: str) -> None:
+    assert page_file(name) == (web_root() / name).resolve()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("tests/words.test.js", "package.json", "tsconfig.json"),
+        *("ui/../tests/words.test.js", "./tsconfig.json", "", "ui", "ui/none.js", "UI/page.js"),
+        *("../pyproject.toml", "/etc/passwd", "ui/../../pyproject.toml", "index.html\0", "a" * 5000),
+    ],
+)
+def test_nothing_else_is(name: str) -> None:
+    assert page_file(name) is None
 
 
 def test_a_temporary_folder_is_gone_afterwards() -> None:

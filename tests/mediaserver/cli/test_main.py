@@ -6,19 +6,21 @@ import asyncio
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
+import tomllib
 import wave
 from pathlib import Path
 
 import aiohttp
 import pytest
 
-from mediaserver.cli.main import VERBS, main
+from mediaserver.cli.main import VERBS, _parser, main
 from mediaserver.settings.model import describe
 from tests.support.server_process import server_process
 
@@ -51,14 +53,14 @@ def test_help_of_serve_lists_every_setting_with_its_variable() -> None:
         assert setting.variable in words
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        *(verb for verb in VERBS if verb != "dev-cloud"),  # which hands --help on
-        *(f"models {name}" for name in ("list", "catalogue", "pull", "check", "add", "export")),
-        *(f"triton {name}" for name in ("fetch", "start", "repository")),
-    ],
+COMMANDS = (
+    *VERBS,
+    *(f"models {name}" for name in ("list", "catalogue", "pull", "check", "add", "export")),
+    *(f"triton {name}" for name in ("fetch", "start", "repository", "check")),
 )
+
+
+@pytest.mark.parametrize("command", COMMANDS)
 def test_each_command_says_what_it_does(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main([*command.split(), "--help"])
@@ -66,6 +68,18 @@ def test_each_command_says_what_it_does(command: str, capsys: pytest.CaptureFixt
     usage, description, *_ = capsys.readouterr().out.split("\n\n")
     assert usage.startswith(f"usage: mediaserver {command} ")
     assert description.endswith(".")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_help_of_each_command_ends_with_examples_that_parse(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main([*command.split(), "--help"])
+    _, examples = capsys.readouterr().out.split("Examples:\n")
+    for example in examples.splitlines():
+        assert example.startswith(f"  mediaserver {command}"), example
+        _parser().parse_args(shlex.split(example)[1:])
 
 
 LARGE = {"aiortc", "av", "boto3", "cv2", "grpc", "numpy", "onnxruntime", "rich", "tritonclient"}
@@ -94,10 +108,8 @@ def test_a_command_imports_no_more_than_it_needs(arguments: list[str], imported:
     assert verbs == set(arguments) - {"--help"}
 
 
-@pytest.mark.parametrize(
-    "arguments", [(), ("serf",), ("serve", "--ports", "1"), ("models",), ("models", "pul")]
-)
-def test_what_is_misspelt_is_told_by_its_usage(
+@pytest.mark.parametrize("arguments", [("serf",), ("serve", "--ports", "1"), ("models", "pul")])
+def test_a_misspelt_argument_is_named_with_the_next_step(
     arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as ended:
@@ -105,7 +117,38 @@ def test_what_is_misspelt_is_told_by_its_usage(
     assert ended.value.code == 2
     told = capsys.readouterr().err
     assert told.startswith("usage: mediaserver")
-    assert not arguments or arguments[-1] in told or "required: command" in told
+    assert any(argument in told for argument in arguments[-2:])
+    assert told.endswith("--help\n")
+
+
+def test_an_unknown_option_is_answered_with_a_known_one(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["serve", "--prt", "1"])
+    told = capsys.readouterr().err
+    assert "did you mean --port?" in told
+    assert "mediaserver serve --help" in told
+
+
+@pytest.mark.parametrize("arguments", [(), ("models",)])
+def test_a_missing_command_is_answered_with_first_steps(
+    arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    steps = re.findall(r"^  (mediaserver .+?)(?:  .*)?$", told.err, re.MULTILINE)
+    assert len(steps) >= 3
+    for step in steps:
+        _parser().parse_args(step.split()[1:])
+    assert told.err.endswith("--help\n")
+
+
+def test_the_version_is_the_one_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert ended.value.code == 0
+    project = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())["project"]
+    assert capsys.readouterr().out == f"mediaserver {project['version']}\n"
 
 
 def test_a_bad_value_is_refused_with_its_name_and_what_is_allowed() -> None:
@@ -175,6 +218,9 @@ def test_replay_without_a_server_is_one_clear_line(clip: Path) -> None:
     completed = run("replay", str(clip), "--url", "ws://127.0.0.1:9/ws/inference", "--json")
     assert completed.returncode == 1
     assert "no server answers" in completed.stderr
+    assert "start one: mediaserver serve" in completed.stderr
+    assert "ssl:" not in completed.stderr
+    assert completed.stderr.count("\n") == 1
     assert "Traceback" not in completed.stderr
 
 
@@ -203,6 +249,9 @@ async def test_replay_prints_a_summary_and_writes_what_was_asked_for(
     summary = json.loads(completed.stdout.splitlines()[-1])
     assert summary.keys() == {
         "frames_sent",
+        "damaged",
+        "slowed_s",
+        "every_frame",
         "results",
         "inference_fps",
         "result_age_ms",
@@ -210,6 +259,7 @@ async def test_replay_prints_a_summary_and_writes_what_was_asked_for(
         "labels",
         "texts",
         "channel",
+        "models",
     }
     assert summary["channel"] == "datachannel"
     assert summary["labels"]["red"] > 0

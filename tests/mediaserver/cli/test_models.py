@@ -50,10 +50,7 @@ def test_an_exported_model_can_be_added_and_is_checked(
     assert main(["models", "export", weights, "--task", "detect", *arguments]) == 0
     assert "finds the same 2 objects as colour_blobs.onnx" in capsys.readouterr().out
     assert main(["models", "add", str(out), "--models", str(folder)]) == 0
-    assert (
-        "colour_blobs: detect, ultralytics-detect head, 2 classes, looks at 320×256"
-        in capsys.readouterr().out
-    )
+    assert "colour_blobs: detect, candidates head, 2 classes, looks at 320×256" in capsys.readouterr().out
     assert [path.name for path in folder.iterdir()] == ["mine.onnx"]
 
 
@@ -79,7 +76,7 @@ def test_a_segmentation_model_is_checked_exported_and_added(
     ("arguments", "words"),
     [
         (["list", "--models", "nowhere"], "the folder nowhere does not exist"),
-        (["check", "nothing.onnx"], "nothing.onnx: ONNX Runtime cannot load it"),
+        (["check", "nothing.onnx"], "nothing.onnx: no such file; mediaserver models list"),
         (
             ["check", "{models}/colour_blobs.onnx", "--task", "pose"],
             "a model for the task 'detect' cannot pose",

@@ -6,7 +6,9 @@ import pytest
 from msgspec import UNSET
 
 from mediaserver.client.client import Channel, ClientError, InferenceClient
-from signaling.messages import Error, ErrorCode, PipelineConfig
+from mediaserver.client.errors import Refused
+from signaling.messages import Error, ErrorCode
+from signaling.pipeline_config import PipelineConfig
 from tests.support.clips import write_clip
 from tests.support.live_server import live_server
 from tests.support.tiny_models import write_tiny_models
@@ -80,3 +82,18 @@ async def test_a_wish_that_cannot_be_sent_changes_nothing() -> None:
     with pytest.raises(ClientError, match="not connected"):
         await client.configure(PipelineConfig(pose=True))
     assert client._pipeline == PipelineConfig(pose=False)
+
+
+@pytest.mark.parametrize("scheme", ["ws", "wss", "foo"])
+async def test_a_url_that_does_not_work_is_named_without_what_may_be_a_secret(scheme: str) -> None:
+    url = f"{scheme}://ada:hunter2@127.0.0.1:9/ws/inference?key=hunter3#hunter4"
+    with pytest.raises(ClientError, match="no server answers") as refused:
+        await InferenceClient(url).__aenter__()
+    assert str(refused.value).startswith(f"{scheme}://***@127.0.0.1:9/ws/inference?***: ")
+    assert "hunter" not in str(refused.value)
+
+
+async def test_the_address_of_the_page_is_no_websocket(tiny_models: Path) -> None:
+    async with live_server(tiny_models) as live:
+        with pytest.raises(Refused, match="that of a server is at /ws/inference"):
+            await InferenceClient(live.http_url).__aenter__()

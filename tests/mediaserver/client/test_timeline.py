@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from mediaserver.client.timeline import Timeline
-from signaling.messages import FrameInfo
+from signaling.findings import FrameInfo
 
 NOW_MS = 1_795_441_737_000.0
 
@@ -50,3 +50,11 @@ def test_rtp_timestamps_may_wrap() -> None:
 
 def test_nothing_was_sent() -> None:
     assert Timeline().locate(frame(1, NOW_MS)) is None
+
+
+def test_what_is_never_told_counts_from_the_first_frame() -> None:
+    late = FrameInfo(1_000, 500.0, None, 640, 480)
+    assert timeline().settle(late) == 0.5
+    known = timeline()
+    known.locate(frame(1_000, NOW_MS + 200))
+    assert known.settle(late) == pytest.approx(0.2)

@@ -11,6 +11,7 @@ from aiortc.codecs.vpx import Vp8Encoder, vp8_depayload
 from aiortc.mediastreams import MediaStreamError
 
 from mediaserver.client.clip import ClipPlayer
+from mediaserver.client.frame_source import FrameSource
 from mediaserver.client.track import ClipTrack
 from tests.support.clips import picture
 
@@ -38,12 +39,13 @@ def is_keyframe(payload: bytes) -> bool:
 
 async def test_how_a_clip_is_coded_does_not_tell_how_it_is_sent(player: ClipPlayer) -> None:
     told: list[float] = []
-    track, encoder = ClipTrack(player, lambda frame: told.append(frame.time)), Vp8Encoder()
+    source = FrameSource(player)
+    track, encoder = ClipTrack(source, lambda frame: told.append(frame.time)), Vp8Encoder()
     keyframes = []
     with contextlib.suppress(MediaStreamError):
         while True:
             payloads, _ = encoder.encode(await track.recv())
             keyframes.append(is_keyframe(payloads[0]))
-    await track.played()
+    await source.played()
     assert len(told) == len(keyframes) > 1
     assert keyframes == [True] + [False] * (len(keyframes) - 1)

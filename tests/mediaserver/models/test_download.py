@@ -140,7 +140,7 @@ async def test_a_cut_connection_is_taken_up_where_it_ended(source: Source, targe
 
 async def test_the_next_call_goes_on_where_the_last_one_gave_up(source: Source, target: Path) -> None:
     source.trouble = [Cut(300_000), 500, 500, 500, 500]
-    with pytest.raises(DownloadError, match="what came is kept for the next time"):
+    with pytest.raises(DownloadError, match="the partial file is kept for the next attempt"):
         await fetch(source.url, target)
     await fetch(source.url, target)
     assert only(target)

@@ -7,9 +7,9 @@ import onnx
 import pytest
 
 from inference.catalogue import CatalogueError
-from inference.engines.contract import Head, HeadLayout, Task
+from inference.engines.contract import HeadLayout, Task
 from inference.engines.embedded import EmbeddedEngine
-from inference.stages import FRAME_NETWORKS, Stage
+from inference.stages import FRAME_NETWORKS, Stage, frame_network
 from inference.types import FRAME_HEIGHT, FRAME_WIDTH, Image
 from mediaserver.models.onnx_export import export, load_network, save, with_preprocessing
 from tests.support.tiny_models import tiny_detector, tiny_pose, tiny_segmentation
@@ -24,12 +24,26 @@ def picture(red: tuple[int, int, int, int] = (40, 60, 64, 48)) -> Image:
     return image
 
 
-async def head(path: Path, task: Task, images: Image) -> Head:
+async def found(path: Path, task: Task, images: Image) -> list[tuple[object, ...]]:
+    """For each picture boxes to a hundredth of a pixel, scores, classes and, where there are, outlines."""
     engine = await EmbeddedEngine.open({task: path})
     try:
-        return await engine.infer(task, images)
+        head = await engine.infer(task, images)
     finally:
         await engine.close()
+    network, info = frame_network(task), engine.models[task]
+    assert network is not None
+    items = [network.decode(outputs, info, 0.05) for outputs in zip(*head, strict=True)]
+    assert all(len(item.boxes) for item in items)
+    return [
+        (
+            item.boxes.round(2).tolist(),
+            item.scores.tolist(),
+            item.classes.tolist(),
+            [outline.round(2).tolist() for outline in getattr(item, "polygons", ())],
+        )
+        for item in items
+    ]
 
 
 @pytest.mark.parametrize(
@@ -43,9 +57,10 @@ async def test_a_detector_finds_the_same_with_its_preprocessing_inside(
     path.with_suffix(".labels.txt").write_text("red\nblue\n")
     out = tmp_path / "out.onnx"
     parity = await export(path, FRAME_NETWORKS[Stage.DETECT], None, out, picture())
-    assert (parity.objects, parity.box_px, parity.score) == (2, 0, 0)  # the blob, and its mirror image
+    assert (parity.objects, parity.score) == (2, 0)  # the blob, and its mirror image
+    assert parity.box_px < 1e-3
     both = np.stack((picture(), picture((120, 20, 30, 30))))
-    assert np.array_equal(await head(out, Task.DETECT, both), await head(path, Task.DETECT, both))
+    assert await found(out, Task.DETECT, both) == await found(path, Task.DETECT, both)
 
 
 async def test_a_pose_model_too(tmp_path: Path) -> None:
@@ -63,9 +78,7 @@ async def test_segmentation_too_with_both_of_its_outputs(tmp_path: Path, layout:
     assert (parity.objects, parity.box_px, parity.score) == (4, 0, 0)
     assert [output.name for output in onnx.load(out).graph.output] == ["head", "prototypes"]
     both = np.stack((picture(), picture((120, 20, 30, 30))))
-    expected = await head(path, Task.SEGMENT, both)
-    for output, same in zip(await head(out, Task.SEGMENT, both), expected, strict=True):
-        assert np.array_equal(output, same)
+    assert await found(out, Task.SEGMENT, both) == await found(path, Task.SEGMENT, both)
 
 
 async def test_a_model_that_was_exported_says_what_it_is(tmp_path: Path) -> None:
@@ -101,7 +114,7 @@ async def test_a_frame_that_must_be_scaled_is(tmp_path: Path, models_dir: Path, 
 async def test_a_picture_that_shows_nothing_proves_nothing(tmp_path: Path) -> None:
     path, out = tmp_path / "blobs.onnx", tmp_path / "out.onnx"
     onnx.save(tiny_detector(), path)
-    with pytest.raises(CatalogueError, match="finds nothing on that picture"):
+    with pytest.raises(CatalogueError, match="finds nothing on the picture"):
         await export(path, FRAME_NETWORKS[Stage.DETECT], None, out, np.full((240, 320, 3), 128, np.uint8))
     assert not out.exists()
 

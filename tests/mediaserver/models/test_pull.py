@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import io
+import os
+import pty
+import signal
+import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import onnx
+import psutil
 import pytest
 
 from inference.engines.contract import Task
 from mediaserver.cli.main import main
 from mediaserver.models import pull as model_pull
-from mediaserver.models.sources import SOURCES, ModelSource
+from mediaserver.models.sources import SOURCES, ModelSource, SourceFile
 from tests.support.tiny_models import tiny_detector, tiny_pose
+from tests.support.waiting import eventually
 
 NAME, LICENSED = "tiny", "tiny-pose"
 
@@ -41,7 +48,8 @@ def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         onnx.save(model, path)
         checksum = hashlib.sha256(path.read_bytes()).hexdigest()
         url = f"https://nowhere.invalid/{path.name}"
-        monkeypatch.setitem(SOURCES, name, ModelSource(task, url, path.stat().st_size, checksum, licence))
+        file = SourceFile(url, path.stat().st_size, checksum)
+        monkeypatch.setitem(SOURCES, name, ModelSource(task, (file,), licence, "made by us"))
     monkeypatch.setenv("MEDIASERVER_MODEL_MIRROR", str(folder))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.delenv("MEDIASERVER_MODELS", raising=False)
@@ -57,8 +65,10 @@ def test_a_pulled_model_is_checked_and_used(cache: Path, capsys: pytest.CaptureF
     assert main(["models", "pull", NAME]) == 0
     shown = capsys.readouterr().out
     assert "tiny: Apache-2.0" in shown
+    assert "made by us" in shown
     assert "tiny: detect, ultralytics-detect head, 2 classes, looks at 320×256" in shown
-    assert [path.name for path in cache.iterdir()] == ["tiny.onnx"]
+    assert sorted(path.name for path in cache.iterdir()) == ["tiny.licence.txt", "tiny.onnx"]
+    assert (cache / "tiny.licence.txt").read_text() == "Apache-2.0\nmade by us\n"
 
     assert main(["models", "list"]) == 0
     assert f"{cache / 'tiny.onnx'}  pulled, used for detect" in capsys.readouterr().out
@@ -85,13 +95,41 @@ def test_a_licence_that_is_not_permissive_must_be_accepted(
     monkeypatch.setattr(sys, "stdin", io.StringIO("y\n"))
     assert main(["models", "pull", LICENSED]) == 2
     refused = capsys.readouterr()
-    assert "AGPL-3.0: whoever lets others use it" in refused.out
-    assert "which must be accepted: --accept-licence" in refused.err
+    assert "AGPL-3.0: if you let others use it" in refused.out
+    assert "which must be accepted: pass --accept-licence" in refused.err
 
     monkeypatch.setattr(sys, "stdin", Terminal("n\n"))
     assert main(["models", "pull", LICENSED]) == 2
     assert "its licence AGPL-3.0 was not accepted" in capsys.readouterr().err
     assert not cache.exists()
+
+
+def test_one_ctrl_c_at_the_question_is_enough(tmp_path: Path) -> None:
+    """In a process with a terminal of its own, as if the exporter, which is looked for first, were there."""
+    program = (
+        # As a shell starts it at a terminal; where the tests run in the background, SIGINT is ignored.
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from mediaserver.models import pull; pull.has_exporter = lambda: True; "
+        "from mediaserver.cli.main import main; sys.exit(main(['models', 'pull', 'yolo11n-pose']))"
+    )
+    ours, its = pty.openpty()
+    with open(ours, "rb", buffering=0) as terminal, open(its, "rb", buffering=0) as stdin:
+        environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path)}
+        command = [sys.executable, "-c", program]
+        with subprocess.Popen(command, stdin=stdin, stdout=stdin, stderr=stdin, env=environment) as process:
+            try:
+                said = b""
+                while b"Accept this licence?" not in said:
+                    said += terminal.read(1024)
+                child = psutil.Process(process.pid)
+                asyncio.run(
+                    eventually(lambda: child.status() == psutil.STATUS_SLEEPING)
+                )  # it reads the answer
+                process.send_signal(signal.SIGINT)
+                assert process.wait(20) == 130
+            finally:
+                process.kill()
+    assert not (tmp_path / "mediaserver").exists()
 
 
 @pytest.mark.parametrize("answer", [None, "y\n"])
@@ -111,14 +149,16 @@ def test_offline_one_line_names_the_fallback(
     lines = capsys.readouterr().err.strip().splitlines()
     assert len(lines) == 1
     assert "nowhere.invalid cannot be reached" in lines[0]
-    assert "else those built in" in lines[0]
+    assert "built-in models stay in use" in lines[0]
 
 
 def test_an_unknown_name_is_answered_with_the_known_ones(
     cache: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["models", "pull", "yolo99"]) == 2
-    assert "no model 'yolo99' in the catalogue; it has yolox_nano, yolox_tiny" in capsys.readouterr().err
+    assert (
+        "no model 'yolo99' in the catalogue; it has nanodet_g, movenet_multipose" in capsys.readouterr().err
+    )
 
 
 def test_a_mirror_with_another_file_is_refused(
@@ -141,13 +181,15 @@ def test_weights_are_made_an_onnx_file_or_nothing(
     arguments = ["models", "pull", "yolo11n-pose", "--accept-licence"]
     monkeypatch.setattr(model_pull, "has_exporter", lambda: False)
     assert main(arguments) == 2
-    assert "pip install 'mediaserver[ultralytics]'" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "-m pip install 'onnx<2," in told
+    assert "'ultralytics<9," in told
 
     monkeypatch.setattr(model_pull, "has_exporter", lambda: True)
     monkeypatch.setitem(sys.modules, "ultralytics", SimpleNamespace(YOLO=Exporter))
     assert main(arguments) == 0
     assert "looks at 320×256" in capsys.readouterr().out
-    assert [path.name for path in cache.iterdir()] == ["yolo11n-pose.onnx"]
+    assert sorted(path.name for path in cache.iterdir()) == ["yolo11n-pose.licence.txt", "yolo11n-pose.onnx"]
 
 
 class Exporter:

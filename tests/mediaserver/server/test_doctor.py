@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import socket
+import sys
 from pathlib import Path
 
 import pytest
 
-from mediaserver.models.local_triton import free_ports, triton_server
+from mediaserver.models.local_triton import TritonPorts, triton_server
 from mediaserver.server import doctor
 from mediaserver.server.doctor import (
     State,
@@ -13,6 +14,7 @@ from mediaserver.server.doctor import (
     check_address,
     check_browser,
     check_clock,
+    check_conflict,
     check_memory,
     check_models,
     check_packages,
@@ -50,10 +52,19 @@ def test_packages_must_be_there_in_the_versions_that_are_required() -> None:
     wrong = check_packages(required, {"aiortc": "1.17.0"})
     assert wrong.state is State.FAILED
     assert wrong.words == "aiortc 1.17.0 is not ==1.16.0; numpy is missing"
+    assert wrong.fix == f"{sys.executable} -m pip install aiortc==1.16.0 'numpy>=2'"
 
 
 def test_this_environment_has_what_is_required() -> None:
     assert installed_packages().state is State.OK
+
+
+def test_another_package_with_a_name_of_ours_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert check_conflict() == []
+    monkeypatch.setattr(doctor, "conflict", lambda: "vision-toolkit has it, too")
+    (finding,) = check_conflict()
+    assert (finding.check, finding.state) == ("packages", State.WARNING)
+    assert finding.fix == "install mediaserver into a virtual environment of its own"
 
 
 # --- models and Triton ---
@@ -79,7 +90,7 @@ async def test_a_triton_is_asked_for_its_models(
     triton_binary: Path, tiny_models: Path, tmp_path: Path
 ) -> None:
     write_tiny_repository(tmp_path, tiny_models)
-    async with triton_server(triton_binary, tmp_path, free_ports()) as triton:
+    async with triton_server(triton_binary, tmp_path, TritonPorts.free()) as triton:
         settings = Settings(engine="triton", triton_urls=(HostPort(triton.grpc),))
         (finding,) = await check_triton(settings)
         (unused,) = await check_triton(Settings(triton_urls=settings.triton_urls))
@@ -89,9 +100,9 @@ async def test_a_triton_is_asked_for_its_models(
 
 
 async def test_a_triton_is_missed_only_where_it_is_wanted() -> None:
-    url = HostPort(f"127.0.0.1:{free_ports().grpc}")
+    url = HostPort(f"127.0.0.1:{TritonPorts.free().grpc}")
     (missing,) = await check_triton(Settings(engine="triton", triton_urls=(url,)))
-    assert (missing.state, missing.words) == (State.FAILED, f"nobody answers at {url}")
+    assert (missing.state, missing.words) == (State.FAILED, f"no answer from {url}")
     assert await check_triton(Settings(triton_urls=(url,))) == []
     assert await check_models(Settings(engine="triton")) == []
 
@@ -110,7 +121,7 @@ async def test_what_listens_there_but_is_no_triton_is_told(monkeypatch: pytest.M
 
 async def test_a_port_must_be_free(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "_TCP_TIMEOUT_S", 0.1)
-    port = free_ports().http
+    port = TritonPorts.free().http
     assert (await check_port("127.0.0.1", port)).state is State.OK
     assert (await check_port("127.0.0.1", 0)).state is State.OK
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -119,9 +130,13 @@ async def test_a_port_must_be_free(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "cannot be listened on: Address already in use" in taken.words
     elsewhere = await check_port("192.0.2.77", port)
     assert "Cannot assign requested address" in elsewhere.words
-    unknown = await check_port("nowhere.invalid", port)
-    assert unknown.state is State.FAILED
-    assert "nowhere.invalid:" in unknown.words
+    for number in (port, 0):
+        unknown = await check_port("nowhere.invalid", number)
+        assert unknown.state is State.FAILED
+        assert f"nowhere.invalid:{number} cannot be listened on: " in unknown.words
+    too_long = await check_port("a" * 64, port)
+    assert too_long.state is State.FAILED
+    assert "a part of the name is empty or too long for DNS" in too_long.words
 
 
 async def test_a_server_that_runs_already_is_no_fault(tiny_models: Path) -> None:
@@ -143,7 +158,7 @@ async def test_udp_is_tried_on_each_address_that_media_may_use() -> None:
 def test_an_address_that_is_not_here_sends_nothing() -> None:
     finding = check_address("192.0.2.77")
     assert finding.state is State.FAILED
-    assert "192.0.2.77: a datagram to itself did not come: Cannot assign" in finding.words
+    assert "192.0.2.77: a datagram to itself did not arrive: Cannot assign" in finding.words
 
 
 def test_few_udp_ports_for_many_sessions_are_told() -> None:

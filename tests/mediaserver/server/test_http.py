@@ -19,9 +19,9 @@ from tests.support.token_vectors import KEYS, TOKENS
 from tests.support.waiting import eventually
 
 
-def signed(audience: str) -> str:
-    """A token for that audience, good for a minute."""
-    claims = {"aud": audience, "sub": "test", "exp": int(time.time()) + 60}
+def signed(audience: str, **more: str) -> str:
+    """A token for that audience, good for a minute; ``more`` are further claims."""
+    claims = {"aud": audience, "sub": "test", "exp": int(time.time()) + 60, **more}
     return jwt.encode(claims, KEYS["k1"], algorithm="HS256", headers={"kid": "k1"})
 
 
@@ -79,12 +79,12 @@ async def test_the_page_is_told_of_the_lifecycle_service_and_may_ask_it(tiny_mod
     api = HttpUrl("https://api.example.org/prod")
     async with live_server(tiny_models, lifecycle_api=api) as live, aiohttp.ClientSession() as http:
         async with http.get(f"{live.http_url}config.json") as response:
-            assert await response.json() == {"api": "https://api.example.org/prod"}
+            assert await response.json() == {"api": "https://api.example.org/prod", "synthetic": False}
             policy = response.headers["Content-Security-Policy"]
             assert "connect-src 'self' ws: wss: https://api.example.org https: " in policy
     async with live_server(tiny_models) as live, aiohttp.ClientSession() as http:
         async with http.get(f"{live.http_url}config.json") as response:
-            assert await response.json() == {"api": None}
+            assert await response.json() == {"api": None, "synthetic": False}
 
 
 async def test_a_page_on_another_host_can_learn_why_it_is_refused(tiny_models: Path) -> None:
@@ -145,6 +145,14 @@ class TestDrain:
                 assert response.headers["WWW-Authenticate"] == "Bearer"
         assert live.server.refusal() is None
 
+    @pytest.mark.parametrize(("region", "status"), [("eu", 200), ("us", 401)])
+    async def test_a_token_with_a_region_drains_servers_of_that_region(
+        self, tiny_models: Path, region: str, status: int
+    ) -> None:
+        async with live_server(tiny_models, token_keys=TokenKeys(json.dumps(KEYS)), region="eu") as live:
+            token = signed("mediaserver-control", region=region)
+            assert (await self.ask(live, {"if_idle": True, "for_s": 1}, token))[0] == status
+
     async def test_refuses_every_bad_token(self, live: LiveServer) -> None:
         for vector in TOKENS:
             token = vector.made_for(Audience.CONTROL)
@@ -204,9 +212,28 @@ async def test_the_page_is_served_with_strict_headers(tiny_models: Path, path: s
 
 
 @pytest.mark.parametrize(
-    "path", ["/../pyproject.toml", "/%2e%2e/pyproject.toml", "/engine/", "/absent.js", "//etc/passwd"]
+    "path",
+    [
+        "/../pyproject.toml",
+        "/%2e%2e/pyproject.toml",
+        "/engine/",
+        "/absent.js",
+        "//etc/passwd",
+        "/tsconfig.json",
+        "/tests/words.test.js",
+    ],
 )
 async def test_nothing_else_is_served(tiny_models: Path, path: str) -> None:
     async with live_server(tiny_models) as live, aiohttp.ClientSession() as http:
         async with http.get(live.http_url.rstrip("/") + path) as response:
             assert response.status == 404
+            assert (await response.json())["error"] == "not_found"
+
+
+async def test_a_browser_at_an_unknown_address_gets_something_to_read(tiny_models: Path) -> None:
+    browser = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+    async with live_server(tiny_models) as live, aiohttp.ClientSession(headers=browser) as http:
+        async with http.get(live.http_url + "no/such/page") as response:
+            assert (response.status, response.content_type) == (404, "text/html")
+            assert "There is nothing at this address" in await response.text()
+            assert "Content-Security-Policy" in response.headers

@@ -10,7 +10,7 @@ import pytest
 from aiohttp.test_utils import make_mocked_request
 
 from mediaserver.server.http_access import client_address, is_loopback
-from mediaserver.settings.types import Origin, TokenKeys
+from mediaserver.settings.types import IpNetwork, Origin, TokenKeys
 from tests.support.live_server import LiveServer, live_server
 from tests.support.token_vectors import KEYS
 
@@ -44,6 +44,27 @@ def test_a_proxy_on_this_machine_is_believed_and_nobody_else(
     headers = {"X-Forwarded-For": forwarded} if forwarded else {}
     request = make_mocked_request("GET", "/", headers, transport=Transport(peer))
     assert client_address(request) == address
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "address"),
+    [
+        ("10.0.0.7", "198.51.100.1", "198.51.100.1"),
+        ("10.0.0.7", "10.9.9.9, 198.51.100.1", "198.51.100.1"),
+        ("10.0.0.7", "198.51.100.1, 10.0.0.8", "198.51.100.1"),
+        ("10.0.0.7", "127.0.0.1", "127.0.0.1"),
+        ("::ffff:10.0.0.7", "198.51.100.1", "198.51.100.1"),
+        ("10.0.0.7", None, "10.0.0.7"),
+        ("10.0.0.7", ",", "10.0.0.7"),
+        ("10.1.0.7", "198.51.100.1", "10.1.0.7"),
+        ("127.0.0.1", "6.6.6.6, 127.0.0.1", "127.0.0.1"),
+    ],
+    ids=["front", "made up", "two fronts", "local", "mapped", "itself", "empty", "another's", "no front"],
+)
+def test_proxies_in_a_trusted_network_are_believed(peer: str, forwarded: str | None, address: str) -> None:
+    headers = {"X-Forwarded-For": forwarded} if forwarded else {}
+    request = make_mocked_request("GET", "/", headers, transport=Transport(peer))
+    assert client_address(request, [IpNetwork("10.0.0.0/24")]) == address
 
 
 async def status(live: LiveServer, path: str, **headers: str) -> int:

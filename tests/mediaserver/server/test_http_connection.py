@@ -25,7 +25,7 @@ OF_EVERY_ANSWER = ("Content-Security-Policy", "X-Content-Type-Options", "Referre
 def short_times(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, seconds in (("_IDLE_S", 0.3), ("_LEFTOVER_S", 0.2), ("_STALL_S", 0.3)):
         monkeypatch.setattr(f"mediaserver.server.http_connection.{name}", seconds)
-    monkeypatch.setattr("mediaserver.server.http._BODY_TIMEOUT_S", 0.2)
+    monkeypatch.setattr("mediaserver.server.http_body._BODY_TIMEOUT_S", 0.2)
 
 
 @contextlib.asynccontextmanager
@@ -167,6 +167,26 @@ async def test_a_websocket_leaves_its_place_to_others(
         for visitor in visitors:
             await visitor.send_str('{"type":"hello"}')
             assert (await visitor.receive_json(timeout=5))["type"] == "welcome"
+
+
+async def test_connections_that_come_too_fast_wait_and_are_answered_then(
+    tiny_models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mediaserver.server.arrivals._BURST", 5)
+    monkeypatch.setattr("mediaserver.server.arrivals._PER_S", 50.0)
+    monkeypatch.setattr("mediaserver.server.arrivals._MAX_WAIT_S", 0.3)
+    async with live_server(tiny_models) as live, contextlib.AsyncExitStack() as stack:
+        visitors = [await stack.enter_async_context(open_socket(live)) for _ in range(60)]
+        for _, writer in visitors:
+            writer.write(GET + b"Connection: close\r\n\r\n")
+        answers = [await until_closed(reader) for reader, _ in visitors]
+        answered = [answer != b"" for answer in answers]
+        assert 15 <= sum(answered) < 60, "the others were sent away at once"
+        assert all(answered[:15])
+        assert {parsed(answer)[0] for answer in answers if answer} == {200}
+        async with open_socket(live) as (_, writer):
+            writer.transport.abort()  # while it waits
+        await asyncio.sleep(0.5)
 
 
 # --- what they are told ---

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import resource
 from pathlib import Path
 
 import pytest
@@ -66,3 +67,10 @@ def test_the_group_is_the_one_that_the_process_is_in(
     (tmp_path / (folder or "")).mkdir(parents=True, exist_ok=True)
     group(tmp_path / (folder or ""), current=99 * MIB, high=str(100 * MIB))
     assert Memory.of_this_process().is_short(now=0.0) is (folder is not None)
+
+
+def test_so_it_is_near_the_limit_of_the_process_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    for limit, is_short in ((used, True), (2 * used, False), (resource.RLIM_INFINITY, False)):
+        monkeypatch.setattr("resource.getrlimit", lambda kind: (limit, limit))  # noqa: B023
+        assert Memory(None).is_short(now=0.0) is is_short

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -134,3 +135,55 @@ async def test_before_the_models_answer_one_worker_says_so_and_takes_nobody(
             with pytest.raises(aiohttp.WSServerHandshakeError, match="503"):
                 await http.ws_connect(server.socket_url)
         assert [line["worker"] for line in server.lines("listening on")] == [0]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_after_sigterm_sessions_go_on_and_their_clients_come_back_until_the_last_has_left(
+    tiny_models: Path, workers: int
+) -> None:
+    settings = {"workers": workers, "drain_timeout_s": 300, "node": "gpu-1"}
+    async with server_process(tiny_models, **settings) as server, aiohttp.ClientSession() as http:
+        first = await http.ws_connect(server.socket_url)
+        await first.send_str('{"type":"hello"}')
+        welcome = await first.receive_json(timeout=5)
+        server.process.terminate()
+        await eventually(lambda: server.lines("draining"))
+        async with http.get(f"{server.http_url}readyz") as answer:
+            assert (answer.status, (await answer.json())["state"]) == (503, "draining")
+        async with http.get(f"{server.http_url}healthz") as answer:
+            assert answer.status == 200
+        with pytest.raises(aiohttp.WSServerHandshakeError, match="503"):
+            await http.ws_connect(server.socket_url)
+        await first.close()
+        again = await http.ws_connect(f"{server.socket_url}?node=gpu-1")
+        await again.send_str(json.dumps({"type": "hello", "resume": welcome["resume_token"]}))
+        if workers == 1:  # of several any may be met
+            assert (await again.receive_json(timeout=5))["session"] == welcome["session"]
+        assert server.process.returncode is None
+        await again.send_str('{"type":"bye"}')
+        await again.close()
+        if workers > 1:
+            server.process.send_signal(signal.SIGINT)
+        assert await asyncio.wait_for(server.process.wait(), 20) == 0
+
+
+async def test_who_asks_twice_does_not_want_to_wait(tiny_models: Path) -> None:
+    async with server_process(tiny_models, drain_timeout_s=300) as server, aiohttp.ClientSession() as http:
+        socket = await http.ws_connect(server.socket_url)
+        await socket.send_str('{"type":"hello"}')
+        await socket.receive_json(timeout=5)
+        server.process.terminate()
+        await eventually(lambda: server.lines("draining"))
+        server.process.terminate()
+        assert (await socket.receive_json(timeout=5))["reason"] == "server_shutdown"
+        assert await asyncio.wait_for(server.process.wait(), 20) == 0
+
+
+async def test_a_single_server_ends_at_once(tiny_models: Path) -> None:
+    async with server_process(tiny_models) as server, aiohttp.ClientSession() as http:
+        socket = await http.ws_connect(server.socket_url)
+        await socket.send_str('{"type":"hello"}')
+        await socket.receive_json(timeout=5)
+        server.process.terminate()
+        assert (await socket.receive_json(timeout=5))["reason"] == "server_shutdown"
+        assert await asyncio.wait_for(server.process.wait(), 20) == 0

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from mediaserver.server import scoreboard
-from mediaserver.server.scoreboard import Scoreboard
+from mediaserver.server.scoreboard import LoadPart, Scoreboard
 from signaling.messages import EndReason
 
 
@@ -142,3 +142,40 @@ def test_silence_is_the_time_since_the_last_beat() -> None:
     row.beat()
     now = time.monotonic()
     assert row.silent_s(now + 5) == pytest.approx(5, abs=0.5)
+
+
+def test_it_is_complete_once_all_were_ready_and_listened(board: Scoreboard) -> None:
+    first, second = board.rows
+    for row in (first, second):
+        assert not board.is_complete
+        row.ready = True
+        assert not board.is_complete
+        row.listens()
+    assert board.is_complete
+    first.clear()
+    assert board.is_complete, "one that was started again is no reason to send everybody away"
+
+
+def test_the_load_is_that_of_all_workers(board: Scoreboard) -> None:
+    first, second = board.rows
+    first.tell_load(processor=0.2, event_loop=0.9, frame_rate=0.0)
+    second.tell_load(processor=0.3, event_loop=0.1, frame_rate=0.4)
+    assert second.take_place(None, 1) is None
+    assert board.load == {
+        LoadPart.SESSIONS: 0.5,
+        LoadPart.PROCESSOR: pytest.approx(0.5),
+        LoadPart.EVENT_LOOP: 0.9,
+        LoadPart.FRAME_RATE: 0.4,
+    }
+    first.clear()
+    assert board.load[LoadPart.EVENT_LOOP] == 0.1, "a worker that died has none"
+
+
+def test_no_worker_begins_sessions_of_a_server_that_is_to_end(board: Scoreboard) -> None:
+    first, second = board.rows
+    assert board.ends_at is None
+    deadline = time.monotonic() + 60
+    board.end_by(deadline)
+    assert in_another_process(lambda: board.ends_at == deadline) == 1
+    assert not first.begin_session()
+    assert not second.begin_session()

@@ -26,6 +26,7 @@ from mediaserver.server.systemd import Notifier
 
 supervisor._FIRST_PAUSE_S = 0.02
 supervisor._STOP_TIMEOUT_S = 1.0
+drain_s = 0.0
 
 {before}
 def work(row):
@@ -34,7 +35,7 @@ def work(row):
 logs.configure("info", "json")
 with scoreboard.shared(2, 2) as board:
     told = lambda worker: print("ended", worker, board.sessions, flush=True)
-    sys.exit(supervisor.Supervisor(board, work, told, Notifier.from_environment(os.environ)).run())
+    sys.exit(supervisor.Supervisor(board, work, told, Notifier.from_environment(os.environ), drain_s).run())
 """
 
 
@@ -131,6 +132,47 @@ def test_a_signal_that_is_sent_again_while_workers_end_changes_nothing(
         supervisor.process.send_signal(number)
         supervisor.until("stopping")
         supervisor.process.send_signal(number)
+        assert supervisor.process.wait(20) == 0
+
+
+DRAINS = """
+drain_s = 60.0
+def leaves(row):
+    signal.signal(signal.SIGTERM, lambda *_: logging.info("asked"))
+    while row.board.ends_at is None or row.worker == 1:
+        row.beat(); row.ready = True; time.sleep(0.02)
+    return 0
+"""
+"""The first worker ends when it is asked to, as one whose sessions are over; the second has some."""
+
+
+def test_workers_end_each_when_its_sessions_have_and_none_is_started_again(tmp_path: Path) -> None:
+    with running(tmp_path, "return leaves(row)", DRAINS) as supervisor:
+        supervisor.until("worker started", 2)
+        supervisor.process.terminate()
+        supervisor.until("asked", 2)
+        assert supervisor.until("worker ended")["worker"] == 0
+        assert supervisor.process.poll() is None
+        assert len(supervisor.workers()) == 1
+        supervisor.process.terminate()
+        supervisor.until("stopping")
+        assert supervisor.process.wait(20) == 0, "who asks again does not want to wait"
+        assert len(supervisor.lines("worker started")) == 2
+
+
+def test_it_ends_when_all_workers_have_drained(tmp_path: Path) -> None:
+    with running(tmp_path, "row.worker = 0; return leaves(row)", DRAINS) as supervisor:
+        supervisor.until("worker started", 2)
+        supervisor.process.terminate()
+        assert supervisor.process.wait(20) == 0
+        assert supervisor.lines("stopping") == []
+
+
+def test_ctrl_c_waits_for_nobody(tmp_path: Path) -> None:
+    with running(tmp_path, "return leaves(row)", DRAINS) as supervisor:
+        supervisor.until("worker started", 2)
+        supervisor.process.send_signal(signal.SIGINT)
+        supervisor.until("stopping")
         assert supervisor.process.wait(20) == 0
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from pathlib import Path
 
 import aiohttp
@@ -10,6 +11,7 @@ from signaling.messages import EndReason
 from signaling.websocket import SignalingSocket
 from tests.support.live_server import live_server, raw_socket
 from tests.support.waiting import eventually
+from tests.support.whip_client import whip_client
 
 
 async def test_a_session_is_counted_no_more_though_its_connection_cannot_be_closed_well(
@@ -78,7 +80,7 @@ async def test_places_are_taken_by_hello_not_by_the_socket(tiny_models: Path) ->
         assert (closing["type"], closing["reason"], closing["retry_after_s"]) == (
             "closing",
             "server_full",
-            10,
+            1,
         )
         assert live.server.sessions == 1
 
@@ -91,3 +93,13 @@ async def test_hello_is_said_once(tiny_models: Path) -> None:
         assert (await socket.receive_json(timeout=5))["code"] == "unexpected_message"
         await socket.send_str('{"type":"ping"}')
         assert (await socket.receive_json(timeout=5))["type"] == "pong"
+
+
+async def test_the_log_names_the_stream(tiny_models: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    async with live_server(tiny_models) as live:
+        for path in ("/whip/door", "/whip"):
+            async with whip_client(live, path):
+                pass
+    started = [record for record in caplog.records if record.getMessage() == "session started"]
+    assert [vars(record)["fields"].get("stream") for record in started] == ["door", None]

@@ -39,6 +39,24 @@ async def test_who_waits_for_the_end_may_be_cancelled_and_others_still_ask_for_i
     assert ending.reason is EndReason.BYE
 
 
+@pytest.mark.parametrize("symptom", [EndReason.CLIENT_GONE, EndReason.NO_MEDIA, EndReason.MEDIA_TIMEOUT])
+async def test_a_reason_that_only_follows_from_another_gives_way_to_it(symptom: EndReason) -> None:
+    ending = Ending()
+    ending.suspect(EndReason.DTLS_FAILED)
+    ending.ask(symptom)
+    assert ending.reason is EndReason.DTLS_FAILED
+
+
+async def test_what_has_its_own_reason_keeps_it_and_a_suspicion_may_be_dropped() -> None:
+    ending, other = Ending(), Ending()
+    for each in (ending, other):
+        each.suspect(EndReason.DTLS_FAILED)
+    ending.ask(EndReason.BYE)
+    other.suspect(None)
+    other.ask(EndReason.CLIENT_GONE)
+    assert (ending.reason, other.reason) == (EndReason.BYE, EndReason.CLIENT_GONE)
+
+
 @pytest.mark.parametrize(
     ("error", "reason"),
     [
@@ -62,3 +80,18 @@ async def test_what_ends_well_does_not_end_the_connection() -> None:
     ending = Ending()
     await ending.guard(partial(asyncio.sleep, 0))
     assert ending.reason is None
+
+
+async def test_a_session_that_memory_does_not_last_for_ends_in_one_line(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    ending = Ending()
+
+    async def work() -> None:
+        raise MemoryError
+
+    await ending.guard(work)
+    assert await ending.wait() is EndReason.SERVER_FULL
+    [record] = caplog.records
+    assert record.exc_info is None
+    assert "out of memory" in record.getMessage()

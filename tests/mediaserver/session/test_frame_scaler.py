@@ -11,6 +11,7 @@ from inference.types import FrameIdentity
 from mediaserver.session.frame_scaler import FrameScaler
 from mediaserver.session.frame_sink import PendingFrame
 from signaling.jpeg import JpegFrame, parse_jpeg
+from tests.support.exif import with_orientation
 
 
 def picture(width: int, height: int) -> av.VideoFrame:
@@ -62,6 +63,26 @@ def test_ocr_gets_the_picture_as_large_as_text_can_be_read(
     assert readable.shape == shape
     assert readable[:, : shape[1] // 3, 0].min() > 150, "red on the left"
     assert readable[:, -shape[1] // 3 :, 2].min() > 150, "blue on the right"
+
+
+@pytest.mark.parametrize("size", [(640, 480), (480, 640), (66, 50), (4096, 2304)])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_picture_from_a_camera_that_was_turned_stands_upright(
+    size: tuple[int, int], orientation: int
+) -> None:
+    encoded = bytes(cv2.imencode(".jpg", picture(*size).to_ndarray(format="bgr24"))[1])
+    data = with_orientation(encoded, orientation)
+    shown = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    assert shown is not None
+    frame = FrameScaler().prepare(pending(parse_jpeg(data)))
+    assert (frame.identity.height, frame.identity.width) == shown.shape[:2]
+    box = frame.letterbox
+    for seen in (
+        frame.canvas[box.top : box.top + box.height, box.left : box.left + box.width],
+        frame.for_ocr(),
+    ):
+        wanted = cv2.resize(shown[..., ::-1], seen.shape[1::-1], interpolation=cv2.INTER_AREA)
+        assert np.abs(seen.astype(int) - wanted).mean() < 12
 
 
 def test_a_picture_that_is_decoded_at_a_reduced_scale_is_placed_as_it_was_sent() -> None:

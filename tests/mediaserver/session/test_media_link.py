@@ -24,7 +24,7 @@ def frame() -> ReceivedFrame:
 def link_of(live: LiveServer) -> MediaLink:
     (connection,) = live.server._connections
     assert connection._service is not None
-    return connection._service._media
+    return connection._service.media
 
 
 async def test_a_peer_that_goes_on_while_its_connection_ends_is_not_heard(tiny_models: Path) -> None:

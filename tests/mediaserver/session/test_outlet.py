@@ -1,39 +1,42 @@
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 
 import pytest
 
 from mediaserver.session.outlet import Outlet
 from mediaserver.telemetry.metrics import Metrics
-from signaling.messages import FrameInfo, Result, ResultChannel
+from signaling.findings import FrameInfo
+from signaling.messages import Result, ResultChannel
 
 RESULT = Result(1, FrameInfo(None, 0.0, None, 64, 48), None, None, None, None, {}, {})
 
 
 @dataclass
 class Channel:
-    """What `Outlet` uses of an RTCDataChannel."""
+    """What `Outlet` uses of a ResultsChannel."""
 
-    readyState: str = "open"
-    bufferedAmount: int = 0
+    is_open: bool = True
+    has_room: bool = True
     sent: list[str] = field(default_factory=list)
 
-    def send(self, text: str) -> None:
+    def send(self, text: str) -> bool:
         self.sent.append(text)
+        return True
 
 
 @dataclass
 class Socket:
     """What `Outlet` uses of a SignalingSocket."""
 
-    ready: bool = True
+    is_read: bool = True
     sent: list[str] = field(default_factory=list)
 
-    async def send_if_ready(self, text: str) -> bool:
-        if self.ready:
+    async def send_if_read(self, text: str) -> bool:
+        if self.is_read:
             self.sent.append(text)
-        return self.ready
+        return self.is_read
 
 
 @pytest.mark.parametrize(
@@ -41,8 +44,8 @@ class Socket:
     [
         (ResultChannel.DATACHANNEL, Channel(), True, ResultChannel.DATACHANNEL),
         (ResultChannel.DATACHANNEL, None, True, ResultChannel.WEBSOCKET),
-        (ResultChannel.DATACHANNEL, Channel(readyState="connecting"), True, ResultChannel.WEBSOCKET),
-        (ResultChannel.DATACHANNEL, Channel(bufferedAmount=10**6), True, None),
+        (ResultChannel.DATACHANNEL, Channel(is_open=False), True, ResultChannel.WEBSOCKET),
+        (ResultChannel.DATACHANNEL, Channel(has_room=False), True, None),
         (ResultChannel.WEBSOCKET, Channel(), True, ResultChannel.WEBSOCKET),
         (ResultChannel.WEBSOCKET, None, False, None),
     ],
@@ -52,7 +55,7 @@ async def test_results_take_the_channel_that_is_wanted_and_open_or_are_dropped(
 ) -> None:
     socket = Socket(ready)
     metrics = Metrics()
-    outlet = Outlet(socket, wanted, metrics)  # type: ignore[arg-type]
+    outlet = Outlet(socket, wanted, set(), metrics)  # type: ignore[arg-type]
     outlet.use(channel)  # type: ignore[arg-type]
     assert await outlet.send_result(RESULT) is (expected is not None)
     sent = {
@@ -61,3 +64,30 @@ async def test_results_take_the_channel_that_is_wanted_and_open_or_are_dropped(
     }
     assert sent == {each: 1 if each is expected else None for each in ResultChannel}
     assert len(socket.sent) == (expected is ResultChannel.WEBSOCKET)
+
+
+async def test_nothing_is_inferred_for_a_publisher_whom_nobody_watches() -> None:
+    watchers: set[object] = set()
+    outlet = Outlet(None, ResultChannel.DATACHANNEL, watchers, Metrics())  # type: ignore[arg-type]
+    waiting = asyncio.create_task(outlet.room())
+    await asyncio.sleep(0.15)
+    assert not waiting.done()
+    watchers.add(object())
+    await asyncio.wait_for(waiting, 5)
+
+
+@pytest.mark.parametrize("channel", [None, Channel()])
+async def test_a_session_waits_until_its_client_reads(channel: Channel | None) -> None:
+    socket = Socket(is_read=False)
+    outlet = Outlet(socket, ResultChannel.DATACHANNEL, set(), Metrics())  # type: ignore[arg-type]
+    outlet.use(channel)  # type: ignore[arg-type]
+    if channel is not None:
+        channel.has_room = False
+    waiting = asyncio.create_task(outlet.room())
+    await asyncio.sleep(0.15)
+    assert not waiting.done()
+    if channel is None:
+        socket.is_read = True
+    else:
+        channel.has_room = True
+    await asyncio.wait_for(waiting, 5)

@@ -6,7 +6,8 @@ from dataclasses import replace
 from inference.heads.segments import MAX_POINTS, MAX_SEGMENTS
 from inference.types import Detection, FrameIdentity, Motion, PipelineResult, Pose, Segment, Text
 from mediaserver.session.results import package
-from signaling.messages import Result, encode
+from signaling.codec import encode
+from signaling.messages import Result
 
 IDENTITY = FrameIdentity(2712345678, 4033.333, 1795441737965.625, 640, 480)
 PERSON = (0.1235, 0.2, 0.3, 0.5)

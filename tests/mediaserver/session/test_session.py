@@ -1,20 +1,35 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
+import av
 import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from inference.engines.charged import RunCosts
-from inference.engines.contract import Head, HeadLayout, InFlight, ModelFailed, ModelInfo, Placement, Task
+from inference.engines.contract import (
+    Engine,
+    Head,
+    HeadLayout,
+    InFlight,
+    ModelFailed,
+    ModelInfo,
+    Placement,
+    Task,
+)
 from inference.engines.embedded import EmbeddedEngine
 from inference.fair_threads import FairThreads
+from inference.load_shedding import CAPPED_RATE, Concession
 from inference.pipeline import PipelineOptions
 from inference.scheduler import Scheduler
+from mediaserver.session.jpeg_decoder import decode_jpeg
 from mediaserver.session.session import Inference, Session
+from mediaserver.session.shortage import Shortage
 from mediaserver.settings.model import Settings
 from mediaserver.telemetry.metrics import Metrics
 from signaling.jpeg import JpegFrame, parse_jpeg
@@ -40,9 +55,25 @@ class Client:
         await self.reads.wait()
         self.messages.append(message)
 
+    async def room(self) -> None: ...
+
     async def send_result(self, result: Result) -> bool:
         self.results.append(result)
         return True
+
+
+def inference_with(engine: Engine, scheduler: Scheduler, threads: FairThreads) -> Inference:
+    return Inference(
+        engine,
+        RunCosts(Metrics()),
+        scheduler,
+        threads,
+        threads,
+        threads,
+        Metrics(),
+        Settings(),
+        Shortage(Metrics()),
+    )
 
 
 @pytest.fixture
@@ -50,16 +81,7 @@ async def inference() -> AsyncIterator[Inference]:
     """For one frame at a time over all sessions, without any model."""
     engine = await EmbeddedEngine.open({})
     with FairThreads(2, "all") as threads:
-        yield Inference(
-            engine,
-            RunCosts(Metrics()),
-            Scheduler(lambda: 1),
-            threads,
-            threads,
-            threads,
-            Metrics(),
-            Settings(),
-        )
+        yield inference_with(engine, Scheduler(lambda: 1), threads)
     await engine.close()
 
 
@@ -83,6 +105,41 @@ async def test_a_client_that_does_not_read_holds_up_nobody_else(inference: Infer
     for run in runs:
         run.cancel()
     await asyncio.wait(runs)
+
+
+async def test_a_picture_that_takes_long_to_decode_holds_no_turn(
+    inference: Inference, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded = threading.Event()
+
+    def slow(frame: JpegFrame) -> av.VideoFrame:
+        if frame is bomb:
+            decoded.wait(10)
+        return decode_jpeg(frame)
+
+    bomb = replace(FRAME)
+    monkeypatch.setattr("mediaserver.session.frame_scaler.decode_jpeg", slow)
+    hostile, other = Client(), Client()
+    sessions = [Session(inference, NOTHING) for _ in range(2)]
+    runs = [
+        asyncio.create_task(session.run(client))
+        for session, client in zip(sessions, (hostile, other), strict=True)
+    ]
+    try:
+        sessions[1].sink.put_jpeg(FRAME)
+        await eventually(lambda: other.results, timeout_s=5)
+        sessions[0].sink.put_jpeg(bomb)
+        await asyncio.sleep(0.1)
+        sessions[1].sink.put_jpeg(FRAME)
+        await eventually(lambda: len(other.results) == 2, timeout_s=5)
+        assert hostile.results == []
+        decoded.set()
+        await eventually(lambda: hostile.results, timeout_s=5)
+    finally:
+        decoded.set()
+        for run in runs:
+            run.cancel()
+        await asyncio.wait(runs)
 
 
 async def test_a_resumed_session_runs_on_one_connection_at_a_time(inference: Inference) -> None:
@@ -132,9 +189,7 @@ async def test_as_many_frames_are_under_way_as_the_engine_has_use_for(of_one_ses
     engine, client = Gate(of_one_session), Client()
     with FairThreads(2, "all") as threads:
         scheduler = Scheduler(lambda: engine.in_flight.frames)
-        inference = Inference(
-            engine, RunCosts(Metrics()), scheduler, threads, threads, threads, Metrics(), Settings()
-        )
+        inference = inference_with(engine, scheduler, threads)
         session = Session(inference, PipelineOptions(detect=False))
         run = asyncio.create_task(session.run(client))
         for _ in range(6):
@@ -163,9 +218,7 @@ async def test_results_stay_in_order_though_a_client_is_slow_to_take_reports() -
     client.reads.clear()
     with FairThreads(2, "all") as threads:
         scheduler = Scheduler(lambda: engine.in_flight.frames)
-        inference = Inference(
-            engine, RunCosts(Metrics()), scheduler, threads, threads, threads, Metrics(), Settings()
-        )
+        inference = inference_with(engine, scheduler, threads)
         session = Session(inference, PipelineOptions(detect=False))
         run = asyncio.create_task(session.run(client))
         session.sink.put_jpeg(FRAME)
@@ -179,3 +232,17 @@ async def test_results_stay_in_order_though_a_client_is_slow_to_take_reports() -
         assert [result.seq for result in client.results] == [1, 2]
         run.cancel()
         await asyncio.wait([run])
+
+
+async def test_a_bounded_rate_is_kept_to_whenever_frames_come(inference: Inference) -> None:
+    session = Session(inference, NOTHING)
+    session.concede(Concession(capped=True))
+    running = asyncio.create_task(session.run(Client()))
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    while loop.time() - began < 2.0:
+        session.sink.put_jpeg(FRAME)
+        await asyncio.sleep(1 / 15)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert 12 <= session.inferred <= CAPPED_RATE * 2 + 2

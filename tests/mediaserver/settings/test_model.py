@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 
@@ -113,7 +114,7 @@ def test_others_come_in_only_with_keys_or_where_all_are_meant(host: str) -> None
         ("MEDIASERVER_PUBLIC_IP", "example.org", ["'public_ip'", "'example.org'", "IPv4 or IPv6 address"]),
         ("MEDIASERVER_ICE_INTERFACES", "eth0,a/b", ["'ice_interfaces'", "'eth0,a/b'", "networks"]),
         ("MEDIASERVER_ICE_SERVERS", "http://a", ["'ice_servers'", "'http://a'", "turn:host:port"]),
-        ("MEDIASERVER_TOKEN_KEYS", '{"k1": "short"}', ["'token_keys'", "32 bytes at least"]),
+        ("MEDIASERVER_TOKEN_KEYS", '{"k1": "short"}', ["'token_keys'", "at least 32 bytes"]),
         ("MEDIASERVER_ALLOWED_ORIGINS", "https://a/b", ["'allowed_origins'", "https://example.org"]),
         ("MEDIASERVER_LIFECYCLE_API", "ftp://a", ["'lifecycle_api'", "'ftp://a'", "https://example.org"]),
         ("MEDIASERVER_PRT", "80", ["unknown setting 'prt'", "did you mean 'port'"]),
@@ -147,6 +148,17 @@ def test_every_setting_is_described() -> None:
         assert setting.description.endswith("."), setting.key
         assert setting.allowed, setting.key
         assert setting.variable == f"MEDIASERVER_{setting.key.upper()}"
+
+
+@pytest.mark.parametrize("variable", [setting.variable for setting in describe()])
+def test_a_setting_takes_any_text_or_says_what_it_takes(variable: str) -> None:
+    for value in ("", "1", "60", "-1", "word", "a b", "[]", "\0", "9" * 5000):
+        with contextlib.suppress(SettingsError):
+            load(environment={variable: value})
+
+
+def test_a_number_that_may_be_left_out_is_a_number() -> None:
+    assert load(environment={"MEDIASERVER_MAX_IN_FLIGHT": "3"}).max_in_flight == 3
 
 
 @pytest.mark.parametrize(

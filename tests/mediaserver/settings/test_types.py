@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from mediaserver.settings.types import (
+    Host,
     HostPort,
     HttpUrl,
     IceUrl,
@@ -125,6 +126,33 @@ def test_a_server_is_a_host_and_a_port(text: str, is_address: bool) -> None:
 def test_what_names_no_server_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="not a host and port"):
         HostPort(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["127.0.0.1", "::1", "fe80::1%eth0", "localhost", "media.example.org.", "bücher"]
+)
+def test_a_host_is_an_address_or_a_name(text: str) -> None:
+    assert Host(text) == text
+
+
+TOO_LONG = ("a" * 64, f"{'a' * 64}.example.org", ".".join(["a" * 63] * 4))
+"""For DNS: RFC 1035, section 2.3.4."""
+
+
+@pytest.mark.parametrize("text", ["", "a..b", *TOO_LONG])
+def test_a_name_that_dns_cannot_have_is_no_host(text: str) -> None:
+    with pytest.raises(ValueError, match="not a host name"):
+        Host(text)
+
+
+@pytest.mark.parametrize("name", TOO_LONG)
+@pytest.mark.parametrize(
+    ("kind", "around"),
+    [(HostPort, "{}:80"), (HttpUrl, "http://{}/"), (Origin, "http://{}"), (IceUrl, "stun:{}:3478")],
+)
+def test_nor_is_it_part_of_an_address(kind: type[str], around: str, name: str) -> None:
+    with pytest.raises(ValueError, match="not a host name"):
+        kind(around.format(name))
 
 
 def test_a_mirror_is_a_url_or_a_folder() -> None:

@@ -3,6 +3,10 @@ from __future__ import annotations
 import io
 import json
 import logging
+import os
+import re
+import subprocess
+import sys
 from datetime import datetime
 
 import pytest
@@ -52,6 +56,20 @@ def test_json_is_one_object_a_line_whatever_is_in_it(logger: logging.Logger) -> 
     assert second["exception"].endswith("ValueError: broken")
 
 
+@pytest.mark.parametrize("formatter", [TextFormatter(), JsonFormatter()])
+def test_of_memory_that_ran_out_no_traceback_is_told(
+    logger: logging.Logger, formatter: logging.Formatter
+) -> None:
+    logger.handlers[0].setFormatter(formatter)
+    try:
+        raise MemoryError("no room")
+    except MemoryError:
+        logger.exception("failed")
+    text = "".join(lines(logger))
+    assert "MemoryError: no room" in text
+    assert "Traceback" not in text
+
+
 def test_a_flood_is_cut_and_what_was_left_out_is_counted(
     logger: logging.Logger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -84,3 +102,30 @@ def test_configuring_again_replaces_what_was_there(capsys: pytest.CaptureFixture
     logging.getLogger("aioice").info("a candidate with an address")
     (line,) = capsys.readouterr().err.splitlines()
     assert (json.loads(line)["message"], json.loads(line)["worker"]) == ("hello", 3)
+
+
+_LOGS_TO_NOBODY = """
+import logging
+from mediaserver.telemetry.logs import configure, fields
+
+configure("info", "text")
+logger = logging.getLogger("mediaserver.test")
+for number in range(3000):
+    logger.info("%s", number * "x", extra=fields(session="s"))
+print("goes on", flush=True)
+input()
+logger.info("read again", extra=fields(session="s"))
+"""
+
+
+def test_who_does_not_read_the_log_holds_nothing_up_and_is_told_how_much_is_lost() -> None:
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        (sys.executable, "-c", _LOGS_TO_NOBODY), stdin=pipe, stdout=pipe, stderr=pipe, text=True
+    ) as program:
+        assert program.stdout is not None
+        assert program.stderr is not None
+        assert program.stdout.readline() == "goes on\n"
+        os.read(program.stderr.fileno(), 1 << 20)
+        _, log = program.communicate("\n", timeout=20)
+    assert re.search(r"read again session=s lines_lost_before=\d{3,}\n", log)

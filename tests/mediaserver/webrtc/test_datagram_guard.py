@@ -4,8 +4,15 @@ from struct import pack
 
 import pytest
 
-from mediaserver.webrtc.datagram_guard import MAX_SOURCES, ArrivalClock, DatagramGuard, SourceLimit
+from mediaserver.webrtc.datagram_guard import (
+    MAX_SOURCES,
+    ArrivalClock,
+    DatagramGuard,
+    SourceLimit,
+    datagram_surplus,
+)
 from mediaserver.webrtc.remote_candidates import RemoteCandidates, candidate_budget
+from signaling.rate_limit import RateLimit
 
 RTP = b"\x80" + bytes(100)
 
@@ -15,14 +22,29 @@ def record(payload: bytes) -> bytes:
     return pack("!BHQH", 23, 0xFEFD, 1, len(payload)) + payload
 
 
+def guard_with(surplus: RateLimit) -> DatagramGuard:
+    return DatagramGuard(
+        RemoteCandidates(["192.0.2.7"], behind_nat=False, budget=candidate_budget()), surplus
+    )
+
+
 @pytest.fixture
 def guard() -> DatagramGuard:
-    return DatagramGuard(RemoteCandidates(["192.0.2.7"], behind_nat=False, budget=candidate_budget()))
+    return guard_with(datagram_surplus())
 
 
 def test_a_flood_is_dropped_where_an_ordinary_stream_is_taken(guard: DatagramGuard) -> None:
     assert all(guard.admits_datagram(RTP, waiting=0) for _ in range(1000))
     assert not all(guard.admits_datagram(RTP, waiting=0) for _ in range(3000))
+
+
+def test_many_floods_leave_an_ordinary_stream_what_is_its_own() -> None:
+    surplus = datagram_surplus()
+    floods = [guard_with(surplus) for _ in range(8)]
+    taken = [sum(flood.admits_datagram(RTP, waiting=0) for _ in range(3000)) for flood in floods]
+    assert sum(taken[1:]) < 7 * taken[0]
+    ordinary = guard_with(surplus)
+    assert all(ordinary.admits_datagram(RTP, waiting=0) for _ in range(300))
 
 
 def test_nothing_piles_up_while_the_event_loop_is_busy(guard: DatagramGuard) -> None:

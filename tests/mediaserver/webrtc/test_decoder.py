@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import resource
 import threading
 from collections.abc import Callable, Iterator
@@ -54,7 +55,7 @@ def too_large(codec: VideoCodec) -> EncodedFrame:
         frame = encode(codec, 1)[0]
         # RFC 6386 section 9.1: after the tag and the start code, width and height in 14 bits each.
         return frame._replace(data=frame.data[:6] + b"\xff\x3f\xff\x3f" + frame.data[10:])
-    return encode(codec, 1, size=(4112, 4096))[0]
+    return encode(codec, 1, size=(4112, 2304))[0]
 
 
 def brightness(picture: av.VideoFrame) -> float:
@@ -110,6 +111,11 @@ class TestFrameDecoder:
         assert (batch.undecodable, batch.failed) == (1, True)
         assert decoder.decode(encode(codec, 2)).decoded == 2
 
+    def test_the_largest_picture_is_taken(self) -> None:
+        batch = FrameDecoder().decode(encode(VideoCodec.VP8, 1, size=(4096, 2304)))
+        assert batch.newest is not None
+        assert (batch.newest.picture.width, batch.newest.picture.height) == (4096, 2304)
+
     def test_a_picture_that_is_refused_takes_no_memory(self) -> None:
         frame = too_large(VideoCodec.VP8)
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -149,7 +155,9 @@ class Sink:
         self.references_lost = 0
         self.told = asyncio.Event()
         self.counts = ReceiveCounts()
-        self.decoder = BoundedDecoder(lane, self.take, self.lose, self.counts.frames_dropped)
+        self.decoder = BoundedDecoder(
+            *(lane, self.take, self.lose, self.counts.frames_dropped, self.counts.memory_ran_out)
+        )
 
     def take(self, frame: DecodedFrame) -> None:
         self.pictures.append(frame)
@@ -167,6 +175,19 @@ class Sink:
 
 
 class TestBoundedDecoder:
+    async def test_that_there_is_no_memory_is_told(
+        self, lane: Lane, vp8: list[EncodedFrame], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(name: str) -> av.VideoCodecContext:
+            raise av.error.MemoryError(errno.ENOMEM, "Cannot allocate memory")
+
+        monkeypatch.setattr("mediaserver.webrtc.decoder._open_context", fail)
+        sink = Sink(lane)
+        sink.decoder.open()
+        sink.decoder.submit(vp8[0])
+        await sink.until(lambda: sink.counts.memory_errors == 1)
+        await sink.decoder.close()
+
     async def test_frames_that_come_while_the_decoders_open_are_decoded(
         self, lane: Lane, vp8: list[EncodedFrame]
     ) -> None:
@@ -234,3 +255,26 @@ class TestBoundedDecoder:
         sink.decoder.submit(vp8[1])
         assert not sink.decoder.busy
         assert sink.pictures == []
+
+
+@pytest.mark.parametrize(
+    ("pixels", "profile"),
+    [
+        ("yuv420p", "main"),
+        ("yuv420p", "high"),
+        ("yuv420p10le", "high10"),
+        ("yuv422p", "high422"),
+        ("yuv444p", "high444"),
+    ],
+)
+def test_every_profile_of_h264_that_is_taken_is_decoded(pixels: str, profile: str) -> None:
+    encoder = av.VideoCodecContext.create("libx264", "w")
+    assert isinstance(encoder, av.VideoCodecContext)
+    encoder.width, encoder.height, encoder.pix_fmt = 320, 240, pixels
+    encoder.time_base, encoder.options = Fraction(1, 30), {"tune": "zerolatency", "profile": profile}
+    picture = av.VideoFrame.from_ndarray(np.full((240, 320, 3), 120, np.uint8), format="rgb24")
+    picture.pts = 0
+    [packet] = encoder.encode(picture.reformat(format=pixels))
+    batch = FrameDecoder().decode([EncodedFrame(1, 0, VideoCodec.H264, True, bytes(packet), 0.0)])
+    assert batch.newest is not None
+    assert np.abs(batch.newest.picture.to_ndarray(format="rgb24").astype(int) - 120).max() < 8

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from struct import pack
 from typing import Any
 
+import psutil
 import pytest
 from aiortc import RTCConfiguration, RTCPeerConnection
 from aiortc.sdp import SessionDescription
@@ -16,6 +17,7 @@ from aiortc.sdp import SessionDescription
 from inference.account import Account
 from inference.fair_threads import FairThreads
 from mediaserver.settings.types import IpAddress, NetworkInterface
+from mediaserver.webrtc.datagram_guard import datagram_surplus
 from mediaserver.webrtc.peer import Peer
 from mediaserver.webrtc.remote_candidates import MAX_CANDIDATES, candidate_budget
 from signaling.messages import IceCandidate
@@ -34,6 +36,7 @@ async def answering(**addresses: Any) -> AsyncIterator[Peer]:
             on_failed=lambda: None,
             on_refused=lambda words: None,
             candidate_budget=candidate_budget(),
+            datagram_surplus=datagram_surplus(),
             observer=ReceiveCounts(),
             **addresses,
         )
@@ -148,6 +151,20 @@ async def test_a_close_that_is_cancelled_is_done_to_its_end() -> None:
         await peer.close()
         assert peer._connection.connectionState == "closed"
         assert peer._connection.iceConnectionState == "closed"
+
+
+async def test_an_answer_that_is_cancelled_while_it_gathers_leaves_no_socket() -> None:
+    sdp, process = await offer(), psutil.Process()
+    before = len(process.net_connections("udp"))
+    for steps in range(0, 40, 3):
+        async with answering() as peer:
+            answer = asyncio.create_task(peer.answer(sdp))
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            answer.cancel()
+            await asyncio.wait([answer])
+    await asyncio.sleep(0.1)
+    assert len(process.net_connections("udp")) == before
 
 
 async def test_what_only_looks_like_a_check_reaches_nobody(caplog: pytest.LogCaptureFixture) -> None:

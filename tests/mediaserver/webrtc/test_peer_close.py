@@ -6,7 +6,7 @@ import pytest
 from aiortc import RTCConfiguration, RTCPeerConnection
 
 from mediaserver.webrtc import peer_close
-from mediaserver.webrtc.aiortc_seam import ice_transports
+from mediaserver.webrtc.aiortc_seam.transports import ice_transports
 from mediaserver.webrtc.peer_close import close_peer_connection
 
 
@@ -15,7 +15,7 @@ async def test_sockets_are_closed_also_where_aiortc_waits_for_ever(monkeypatch: 
     connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
     receiver = connection.addTransceiver("video").receiver
     await connection.setLocalDescription(await connection.createOffer())
-    monkeypatch.setattr(receiver, "stop", asyncio.Event().wait)
+    receiver.stop = asyncio.Event().wait  # type: ignore[assignment]
 
     await close_peer_connection(connection)
 

@@ -54,6 +54,13 @@ class TestPolicy:
         assert [judged(policy, data()) for _ in range(2)] == [Verdict.PASS] * 2
         assert judged(policy, data(), channels=(1,)) is Verdict.REFUSE
 
+    def test_an_opening_that_is_sent_again_harms_nothing(self) -> None:
+        policy = SctpPolicy()
+        assert judged(policy, data()) is Verdict.PASS
+        again = {"next_tsn": 1000, "misordered": 0, "channels": (1,), "came_before": True}
+        assert {policy.judge(data(), **again) for _ in range(20)} == {Verdict.DISCARD}  # type: ignore[arg-type]
+        assert judged(policy, data(stream=3), channels=(1,)) is Verdict.PASS
+
     def test_channels_without_number_are_not_opened(self) -> None:
         policy = SctpPolicy()
         verdicts = [judged(policy, data(stream=number)) for number in range(17)]
