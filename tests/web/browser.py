@@ -19,6 +19,9 @@ from playwright.async_api import Browser, Page, async_playwright, expect
 
 __all__ = ["FAKE_CAMERA", "Browser", "Page", "camera_clip_of", "chromium", "expect", "write_camera_clip"]
 
+expect.set_options(timeout=20_000)
+"""Only a test that fails waits as long. Five seconds, Playwright's own, are too few beside other tests."""
+
 _FLAGS = (
     "--no-sandbox",
     "--disable-gpu",

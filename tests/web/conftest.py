@@ -61,13 +61,25 @@ async def browser(red_clip: Path) -> AsyncIterator[Browser]:
         yield opened
 
 
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def address() -> AsyncIterator[str]:
+    """Of a server that finds the red thing."""
+    from tests.web.server import RedThingDetector, loading, serving
+
+    async with serving(loading(RedThingDetector())) as url:
+        yield url
+
+
 @pytest_asyncio.fixture(loop_scope="module")
 async def page(browser: Browser) -> AsyncIterator[Page]:
-    """A fresh page; the test fails on any uncaught error in it."""
+    """A fresh page; the test fails on any uncaught error in it. What it printed, and which requests failed,
+    stands in the report of a test that fails."""
     context = await browser.new_context(viewport={"width": 1360, "height": 860}, permissions=["camera"])
     opened = await context.new_page()
     errors: list[str] = []
     opened.on("pageerror", lambda error: errors.append(str(error)))
+    opened.on("console", lambda message: print("console:", message.text))
+    opened.on("requestfailed", lambda request: print("failed:", request.url, request.failure))
     yield opened
     await context.close()
     assert errors == []

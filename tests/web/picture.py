@@ -1,6 +1,6 @@
 """``python -m tests.web.picture``: the picture of the page in the README, and nobody else's picture in it.
 
-The sample clip is what Chromium's camera sees; the server, its built-in models and the page are real.
+The sample clip is what Chromium's camera sees; the server, its pulled models and the page are real.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from inference.catalogue import BUILT_IN, find_models
+from inference.catalogue import find_models
 from inference.engines.contract import Engine
 from inference.engines.embedded import EmbeddedEngine
-from mediaserver.paths import sample_clip
+from mediaserver.paths import model_cache, sample_clip
 from mediaserver.telemetry.metrics import Metrics
 from rendered_world import film
 from tests.web.browser import camera_clip_of, chromium, expect
@@ -34,16 +34,15 @@ async def take(path: Path) -> None:
         camera_clip_of(sample_clip(), clip, film.SECONDS)
 
         async def load(_metrics: Metrics) -> Engine:
-            return await EmbeddedEngine.open(find_models(BUILT_IN))
+            return await EmbeddedEngine.open(find_models(None, cache=model_cache()))
 
-        async with serving(load, pose=True, ocr=True, flow=True) as address, chromium(clip=clip) as browser:
+        async with serving(load, pose=True, ocr=True) as address, chromium(clip=clip) as browser:
             page = await browser.new_page(
                 viewport={"width": 1360, "height": 860}, permissions=["camera"], color_scheme="dark"
             )
             await page.goto(address)
             await page.get_by_label("Mirror").uncheck()
             await page.get_by_label("Exact boxes").check()
-            await page.get_by_role("switch", name="Motion").check()
             await page.get_by_role("button", name="Start", exact=True).click()
             await expect(page.locator("#transport")).to_have_text("WebRTC")
             await page.wait_for_timeout(10_000)  # the browser finds out how much it may send; the plots fill

@@ -50,15 +50,18 @@ def token_keys(keys: Mapping[str, str]) -> TokenKeys:
 
 
 class RedThingDetector:
-    """Finds the one red thing in a picture: a detector whose truth is known. Takes ``seconds`` a frame."""
+    """Finds the one red thing in a picture: a detector whose truth is known. Takes ``seconds`` a frame, which
+    a test may change."""
 
-    def __init__(self, seconds: float = 0.0) -> None:
-        self._seconds = seconds
+    def __init__(self, seconds: float = 0.0, *, licence: str = "", synthetic: bool = False) -> None:
+        self.seconds = seconds
         self.trouble: str | None = None
         """Set by a test: as if what runs the model were out of reach."""
         whole_frame = Placement(FRAME_WIDTH, FRAME_HEIGHT, 1.0, 0.0, 0.0)
         self._models = {
-            Task.DETECT: ModelInfo(Task.DETECT, "red", ("thing",), HeadLayout.END_TO_END, whole_frame)
+            Task.DETECT: ModelInfo(
+                Task.DETECT, "red", ("thing",), HeadLayout.END_TO_END, whole_frame, licence, synthetic
+            )
         }
 
     @property
@@ -73,7 +76,7 @@ class RedThingDetector:
         """At once."""
 
     async def infer(self, task: Task, images: NDArray[np.uint8]) -> Head:
-        await asyncio.sleep(self._seconds)
+        await asyncio.sleep(self.seconds)
         if self.trouble is not None:
             raise EngineUnavailable(self.trouble)
         return (np.stack([self._find(image) for image in images]),)

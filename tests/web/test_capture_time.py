@@ -45,7 +45,7 @@ _SEND = """async ([url, seconds, rows, columns, bits]) => {
   const client = new InferenceClient({ url, track: canvas.captureStream().getVideoTracks()[0] });
   const times = {};
   client.addEventListener("result", ({ detail: { result } }) => {
-    times[result.seq] = result.frame.capture_time_ms;
+    if (!result.frame.capture_time_estimated) times[result.seq] = result.frame.capture_time_ms;
   });
   client.start();
   await new Promise((resolve) => setTimeout(resolve, 1000 * seconds));

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.free_port import free_ports
+from mediaserver.child_process import free_ports
 from tests.support.gateway import gateway
 from tests.web.browser import Browser, expect
 from tests.web.server import RedThingDetector, loading, serving
@@ -30,7 +30,7 @@ async def test_the_page_waits_for_a_server_that_is_away_and_goes_live_when_it_co
         await page.get_by_role("button", name="Start", exact=True).click()
         await expect(page.locator("#toast-words")).to_contain_text("The server cannot be reached")
         async with serving(loading(RedThingDetector()), port=port):
-            await expect(page.locator("#state")).to_have_text("Live", timeout=15_000)
+            await expect(page.locator("#state")).to_have_text("Live")
             await expect(page.locator("#transport")).to_have_text("WebRTC")
             await context.close()
     assert refused == []

@@ -12,14 +12,14 @@ import aiohttp
 import pytest
 
 from mediaserver.settings.types import NetworkInterface
-from tests.web.browser import Browser, Page, chromium, expect
-from tests.web.network import network
+from tests.network.stage import stage
+from tests.web.browser import Browser, Page, chromium, chromium_path, expect
 from tests.web.server import RedThingDetector, loading, serving
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-SLEEP_S = 6.0
-"""Longer than the server bears silence (3 s), and than the page bears a silent engine (4 s)."""
+SLEEP_S = 10.0
+"""Longer than the server bears silence (3 s), and than the page bears a silent engine (8 s)."""
 
 
 async def test_a_laptop_that_slept_goes_on_by_itself(red_clip: Path) -> None:
@@ -40,13 +40,14 @@ async def test_a_laptop_that_slept_goes_on_by_itself(red_clip: Path) -> None:
 
 
 async def test_a_changed_network_costs_no_session(red_clip: Path, tmp_path: Path) -> None:
-    with network(tmp_path) as link:
+    path = chromium_path()
+    with stage(tmp_path) as link:
         interface = (NetworkInterface(link.server),)
         async with serving(
             loading(RedThingDetector()), host=link.server, allow_anonymous=True, ice_interfaces=interface
         ) as address:
             camera_allowed = f"--unsafely-treat-insecure-origin-as-secure={address.rstrip('/')}"
-            async with chromium(camera_allowed, clip=red_clip, path=link.browser) as browser:
+            async with chromium(camera_allowed, clip=red_clip, path=link.browser(path)) as browser:
                 page = await _live(browser, address)
                 session = await _session(page)
                 link.change()
@@ -58,7 +59,7 @@ async def _live(browser: Browser, address: str) -> Page:
     page = await context.new_page()
     await page.goto(address)
     await page.get_by_role("button", name="Start", exact=True).click()
-    await expect(page.locator("#transport")).to_have_text("WebRTC", timeout=15_000)
+    await expect(page.locator("#transport")).to_have_text("WebRTC")
     await expect(page.locator("#state")).to_have_text("Live")
     return page
 
@@ -86,12 +87,12 @@ async def _metric(address: str, pattern: str) -> float:
 async def _goes_on(page: Page, address: str, session: str) -> None:
     """Live again, without a touch, with boxes and the session of before."""
     began = asyncio.get_running_loop().time()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not await _metric(address, "sessions_resumed_total"):  # noqa: ASYNC110 - it is in the server
             await asyncio.sleep(0.1)
-    await expect(page.locator("#state")).to_have_text("Live", timeout=15_000)
-    await expect(page.locator("#transport")).to_have_text("WebRTC", timeout=15_000)
+    await expect(page.locator("#state")).to_have_text("Live")
+    await expect(page.locator("#transport")).to_have_text("WebRTC")
     print(f"live again after {asyncio.get_running_loop().time() - began:.1f} s")
     objects = page.locator(".gauge", has_text="Objects").locator("output")
-    await expect(objects).to_have_text("1", timeout=10_000)
+    await expect(objects).to_have_text("1")
     assert await _session(page) == session

@@ -20,11 +20,11 @@ from inference.engines.contract import Engine
 from lambdas.dev.api import Api, Clock
 from lambdas.dev.cloud import Cloud, settings
 from lambdas.tokens import Audience, mint
+from mediaserver.child_process import free_ports
 from mediaserver.client.client import InferenceClient
 from mediaserver.server.core import LoadEngine
 from mediaserver.settings.types import HttpUrl, Origin
 from mediaserver.telemetry.metrics import Metrics
-from tests.support.free_port import free_ports
 from tests.web.browser import Page, expect
 from tests.web.server import RedThingDetector, loading, never_loads, serving, token_keys
 
@@ -102,8 +102,8 @@ async def deployed(
         yield Deployment(site, api.url, media, cloud, media_server)
 
 
-async def _enter_key(page: Page, key: str) -> None:
-    await expect(page.locator("#cover-title")).to_have_text("The server asks for a valid access key")
+async def _enter_key(page: Page, key: str, title: str = "Enter your access key") -> None:
+    await expect(page.locator("#cover-title")).to_have_text(title)
     field = page.get_by_label("Access key")
     await expect(field).to_be_focused()
     await expect(field).to_have_value("")
@@ -122,7 +122,7 @@ async def _start(page: Page, deployment: Deployment) -> None:
 
 
 async def _live(page: Page) -> None:
-    await expect(page.locator("#state")).to_have_text("Live", timeout=15_000)
+    await expect(page.locator("#state")).to_have_text("Live")
 
 
 async def _look_again(page: Page) -> None:
@@ -180,9 +180,10 @@ async def test_a_machine_that_failed_can_be_turned_off(page: Page) -> None:
         await _start(page, deployment)
         await page.get_by_role("button", name="Stop", exact=True).click()
         await page.get_by_role("button", name="Only my session").click()
-        for _ in range(2):  # "keep alive", or it would be off by itself before it counts as failed
-            await deployment.press("/start")
-            await deployment.advance(minutes=8)
+        await deployment.advance(minutes=30)
+        # "Keep alive", or it would be off by itself when it counts as failed.
+        await deployment.press("/start")
+        await deployment.advance(minutes=11)
         await page.get_by_role("button", name="Start", exact=True).click()
         await expect(page.locator("#cover-advice")).to_contain_text("its server does not work")
         await page.get_by_role("button", name="Turn off").click()
@@ -190,6 +191,44 @@ async def test_a_machine_that_failed_can_be_turned_off(page: Page) -> None:
         await page.get_by_role("button", name="Stop it").click()
         await expect(page.locator("#lease")).to_be_hidden()
         assert deployment.cloud.state == "stopping"
+
+
+async def test_how_far_the_start_has_come_and_what_it_costs_are_told(page: Page) -> None:
+    async with deployed(media_server_runs=False) as deployment:
+        await page.goto(deployment.site)
+        await page.get_by_role("button", name="Start", exact=True).click()
+        await _enter_key(page, mint(KEYS, Audience.API, "ada", Clock()(), timedelta(days=1), sees_costs=True))
+        await expect(page.locator("#cover-advice")).to_contain_text("The GPU machine is starting.")
+        await deployment.advance(minutes=1)
+        deployment.cloud.tell(
+            deployment.cloud.settings.boot_report,
+            {
+                "instance": deployment.cloud.instance_id,
+                "at": (Clock()() + timedelta(minutes=2)).isoformat(),
+                "phase": "pulling",
+                "done": 6_100_000_000,
+                "total": 15_000_000_000,
+            },
+        )
+        await expect(page.locator("#cover-advice")).to_contain_text("6.1 of 15.0 GB")
+        await page.get_by_role("button", name="Stop", exact=True).click()
+        await page.get_by_role("button", name="Only my session").click()
+        await expect(page.locator("#state")).to_have_text("Ready")
+        await _look_again(page)
+        await expect(page.locator("#cost")).to_have_text(
+            re.compile(r"about \$0\.\d\d now, \$0\.\d\d this month")
+        )
+
+
+async def test_a_machine_can_be_kept_on_until_a_time_of_day(page: Page) -> None:
+    async with deployed() as deployment:
+        await _start(page, deployment)
+        await _live(page)
+        until = await page.evaluate(
+            "() => { const t = new Date(Date.now() + 125 * 60000); return t.toTimeString().slice(0, 5); }"
+        )
+        await page.locator("#keep-until").fill(until)
+        await expect(page.locator("#countdown")).to_have_text(re.compile(r"stops in 2:0\d:\d\d"))
 
 
 async def test_a_page_that_is_opened_again_shows_that_the_machine_runs(page: Page) -> None:
@@ -218,19 +257,25 @@ async def test_a_key_of_the_past_is_asked_for_again(page: Page) -> None:
         await page.goto(deployment.site)
         await page.get_by_role("button", name="Start", exact=True).click()
         await _enter_key(page, deployment.token(Audience.API, timedelta(minutes=-1)))
-        await _enter_key(page, deployment.token(Audience.API))
+        await _enter_key(page, deployment.token(Audience.API), "The server asks for a valid access key")
         await expect(page.locator("#state")).to_have_text("Waiting for the GPU")
 
 
 async def test_a_token_that_is_too_old_is_asked_for_anew(page: Page) -> None:
-    # By the media server's clock the first token has expired, as after a boot that takes longer than it
-    # lives. The second is of a minute later, and good.
-    async with deployed(token_life=timedelta(seconds=-20)) as deployment:
+    # The clock of the functions is a minute ahead and the media server's tolerance is 10 s, so that tokens
+    # are good for 8 s: as of a session that outlived its own, and was lost for good.
+    async with contextlib.AsyncExitStack() as stack:
+        deployment = await stack.enter_async_context(deployed(token_life=timedelta(seconds=-62)))
         await _start(page, deployment)
+        await _live(page)
+        await deployment.media_server.aclose()
+        await expect(page.locator("#state")).to_have_text("Reconnecting")
+        await asyncio.sleep(9)
+        await stack.enter_async_context(deployment.booted(loading(RedThingDetector())))
         await _live(page)
         await page.locator("details").evaluate("details => { details.open = true }")
         await expect(page.locator("#diagnostics")).to_contain_text(
-            re.compile("connecting.*starting_gpu.*connecting.*live", re.DOTALL)
+            re.compile("reconnecting.*starting_gpu.*connecting.*live", re.DOTALL)
         )
 
 
@@ -247,7 +292,7 @@ async def test_a_server_that_takes_no_pages_of_this_origin(page: Page) -> None:
     async with deployed(let_in="https://example.org") as deployment:
         await _start(page, deployment)
         title = page.locator("#cover-title")
-        await expect(title).to_have_text("The server does not let this page in", timeout=15_000)
+        await expect(title).to_have_text("The server does not let this page in")
         await expect(page.locator("#cover-advice")).to_contain_text("allowed_origins")
 
 

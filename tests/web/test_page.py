@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 
 from mediaserver.settings.types import Origin
 from tests.web.browser import FAKE_CAMERA, Page, chromium, expect
@@ -16,14 +14,8 @@ from tests.web.server import RedThingDetector, loading, never_loads, serving
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def address() -> AsyncIterator[str]:
-    async with serving(loading(RedThingDetector())) as url:
-        yield url
-
-
 async def _live(page: Page) -> None:
-    await expect(page.locator("#state")).to_have_text("Live", timeout=10_000)
+    await expect(page.locator("#state")).to_have_text("Live")
 
 
 async def _says(page: Page, words: str) -> None:
@@ -40,6 +32,29 @@ async def test_start_and_stop(page: Page, address: str) -> None:
     await expect(page.locator("#state")).to_have_text("Ready")
     await page.get_by_role("button", name="Start camera").click()
     await _live(page)
+
+
+@pytest.mark.parametrize("synthetic", [True, False])
+async def test_the_page_says_what_finds_things_and_what_that_does_not_know(
+    page: Page, synthetic: bool
+) -> None:
+    async with serving(loading(RedThingDetector(licence="Apache-2.0", synthetic=synthetic))) as address:
+        await page.goto(address)
+        await expect(page.locator("#synthetic")).to_be_hidden()
+        await page.get_by_role("button", name="Start", exact=True).click()
+        await _live(page)
+        drawn = " · drawn scenes only" if synthetic else ""
+        await expect(page.locator('[data-model-of="detect"]')).to_have_text(
+            f"red · 1 kind · Apache-2.0{drawn}"
+        )
+        await expect(page.locator("#runs-on")).to_contain_text("ONNX Runtime")
+        await expect(page.locator('[data-model-of="pose"]')).to_be_empty()
+        warning = page.get_by_role("note")
+        if synthetic:
+            await expect(warning).to_contain_text("will not recognise real people")
+            await expect(warning).to_contain_text("mediaserver models pull nanodet_g movenet_multipose")
+        else:
+            await expect(warning).to_be_hidden()
 
 
 async def test_the_keyboard_does_it_all(page: Page, address: str) -> None:
@@ -117,13 +132,15 @@ async def test_a_page_of_another_origin_cannot_frame_the_engine(page: Page, addr
     await expect(page.locator("#start-stop")).to_be_enabled()
 
 
-async def test_a_dead_engine_is_noticed_and_replaced(page: Page, address: str) -> None:
+async def test_a_server_that_does_not_say_what_it_is_lets_one_start_nevertheless(
+    page: Page, address: str
+) -> None:
+    """A proxy that keeps the request for itself."""
+    await page.route("**/config.json", lambda _route: None)
     await page.goto(address)
+    await expect(page.locator("#start-stop")).to_be_enabled()
+    await page.unroute_all(behavior="ignoreErrors")
     await page.get_by_role("button", name="Start", exact=True).click()
-    await _live(page)
-    await page.evaluate("() => { document.querySelector('#picture iframe').src = 'about:blank' }")
-    await _says(page, "The video engine stopped answering")
-    await page.get_by_role("button", name="Restart").click()
     await _live(page)
 
 
@@ -132,7 +149,7 @@ async def test_models_loading(page: Page) -> None:
         await page.goto(address)
         await page.get_by_role("button", name="Start", exact=True).click()
         await expect(page.locator("#toast-words")).to_contain_text("The models are loading")
-        await expect(page.locator("#state")).to_have_text("Reconnecting")
+        await expect(page.locator("#state")).to_have_text("Waiting for the models")
 
 
 async def test_models_that_go_away_are_told_and_come_back(page: Page) -> None:
@@ -155,13 +172,31 @@ async def test_models_that_go_away_are_told_and_come_back(page: Page) -> None:
             await expect(objects).to_have_text("1")
 
 
+async def test_what_gives_way_while_the_server_is_busy_is_said(
+    page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("SHORT_S", "INTERVAL_S", "PATIENCE_S"):
+        monkeypatch.setattr(f"inference.load_shedding._{name}", 0.0)
+    detector = RedThingDetector(seconds=0.5)
+    async with serving(loading(detector)) as address:
+        await page.goto(address)
+        await page.get_by_role("button", name="Start", exact=True).click()
+        await _live(page)
+        await expect(page.locator("#busy")).to_have_text(
+            "Server busy: fewer results a second", timeout=30_000
+        )
+        detector.seconds = 0.0
+        await expect(page.locator("#busy")).to_be_hidden(timeout=30_000)
+        await expect(page.locator("#state")).to_have_text("Live")
+
+
 async def test_models_that_are_away_from_the_start_are_told(page: Page) -> None:
     detector = RedThingDetector()
     async with serving(loading(detector)) as address:
         detector.trouble = "Triton does not answer"
         await page.goto(address)
         await page.get_by_role("button", name="Start", exact=True).click()
-        await expect(page.locator("#state")).to_have_text("Models away", timeout=10_000)
+        await expect(page.locator("#state")).to_have_text("Models away")
         await page.get_by_role("button", name="Stop").click()
         await expect(page.locator("#state")).to_have_text("Ready")
 
@@ -175,6 +210,7 @@ async def test_a_full_server_lets_one_in_when_a_place_is_free(page: Page) -> Non
         await _live(other)
         await page.get_by_role("button", name="Start", exact=True).click()
         await expect(page.locator("#toast-words")).to_contain_text("The server is full")
+        await expect(page.locator("#state")).to_have_text("Waiting for a place")
         await other.get_by_role("button", name="Stop").click()
         await expect(other.locator("#state")).to_have_text("Ready")
         await page.get_by_role("button", name="Try now").click()

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from tests.support.impairment import RELAY_INTERFACES, ImpairmentRelay
+from tests.support.impairment import RELAY_INTERFACES, Impairment, ImpairmentRelay
 from tests.web.browser import Page, expect
 from tests.web.server import RedThingDetector, loading, serving
 
@@ -46,7 +46,7 @@ async def _through(page: Page, relay: ImpairmentRelay) -> None:
         client.on_message(lambda text: server.send(to_server(text)))
         server.on_message(lambda text: client.send(to_client(text)))
 
-    await page.route_web_socket("**/ws/inference", route)
+    await page.route_web_socket("**/ws/inference*", route)
 
 
 async def _start(page: Page, address: str) -> None:
@@ -61,7 +61,7 @@ async def _becomes(page: Page, transport: str, *, seconds: float) -> float:
     await expect(page.locator("#transport")).to_have_text(transport, timeout=seconds * 1000)
     took = loop.time() - began
     objects = page.locator(".gauge", has_text="Objects").locator("output")
-    await expect(objects).to_have_text("1", timeout=10_000)
+    await expect(objects).to_have_text("1")
     print(f"{transport} after {took:.1f} s")
     return took
 
@@ -71,7 +71,7 @@ async def test_udp_blocked_from_the_start(page: Page, address: str) -> None:
         relay.kill()
         await _through(page, relay)
         await _start(page, address)
-        await _becomes(page, "JPEG", seconds=5.0)
+        await _becomes(page, "JPEG", seconds=12.0)
         await expect(page.locator("#toast-words")).to_contain_text("UDP is blocked")
         relay.kill(False)
         await _becomes(page, "WebRTC", seconds=20.0)
@@ -85,15 +85,27 @@ async def test_udp_dies_in_mid_session(page: Page, address: str) -> None:
         session = await _session(page)
         relay.kill()
         await _becomes(page, "JPEG", seconds=5.0)
+        await expect(page.locator("#toast-words")).to_contain_text("Video gets no way through now")
         await asyncio.sleep(3.5)  # longer than the server bears silence
         assert await _session(page) == session
         await expect(page.locator("#state")).to_have_text("Live")
 
 
+async def test_results_that_the_network_holds_up_are_told(page: Page, address: str) -> None:
+    async with ImpairmentRelay() as relay:
+        await _through(page, relay)
+        await _start(page, address)
+        await _becomes(page, "WebRTC", seconds=15.0)
+        relay.uplink.impairment = Impairment(delay=1.2)
+        await expect(page.locator("#toast-words")).to_contain_text("Results are late")
+        relay.uplink.impairment = Impairment()
+        await expect(page.locator("#toast-words")).to_be_empty()
+
+
 async def test_a_lost_network_costs_no_session(page: Page, address: str) -> None:
     sockets: list[Any] = []
     await page.route_web_socket(
-        "**/ws/inference", lambda client: sockets.append((client, client.connect_to_server()))
+        "**/ws/inference*", lambda client: sockets.append((client, client.connect_to_server()))
     )
     await _start(page, address)
     await _becomes(page, "WebRTC", seconds=15.0)
@@ -101,6 +113,7 @@ async def test_a_lost_network_costs_no_session(page: Page, address: str) -> None
     for side in sockets.pop():
         await side.close(code=3001, reason="the network went away")
     await expect(page.locator("#state")).to_have_text("Reconnecting")
+    await expect(page.locator("#state")).to_have_text("Live")
     await _becomes(page, "WebRTC", seconds=5.0)
     assert await _session(page) == session
     assert len(sockets) == 1
@@ -111,12 +124,12 @@ async def test_a_hidden_tab_sends_just_enough_to_stay(page: Page, address: str) 
     await _becomes(page, "WebRTC", seconds=15.0)
     inference = page.locator(".gauge", has_text="Inference").locator("output")
     await _hide(page, hidden=True)
-    await expect(inference).to_have_text(re.compile(r"^[1-3]\.\d$"), timeout=10_000)
+    await expect(inference).to_have_text(re.compile(r"^[1-3]\.\d$"))
     await asyncio.sleep(3.5)  # longer than the server bears silence
     await expect(page.locator("#state")).to_have_text("Live")
     await expect(inference).to_have_text(re.compile(r"^[1-3]\.\d$"))
     await _hide(page, hidden=False)
-    await expect(inference).to_have_text(re.compile(r"^([5-9]|\d\d)\.\d$"), timeout=10_000)
+    await expect(inference).to_have_text(re.compile(r"^([5-9]|\d\d)\.\d$"))
 
 
 async def _hide(page: Page, *, hidden: bool) -> None:
@@ -157,4 +170,4 @@ async def test_no_more_is_sent_than_the_server_asks_for(page: Page) -> None:
         await _start(page, slow)
         skipped = page.locator(".gauge", has_text="Skipped").locator("output")
         await expect(skipped).to_have_text(re.compile(r"^\d\d$"))  # 30 come, 5 can be used
-        await expect(skipped).to_have_text(re.compile(r"^[0-4]$"), timeout=10_000)
+        await expect(skipped).to_have_text(re.compile(r"^[0-4]$"))

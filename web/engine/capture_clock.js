@@ -19,7 +19,7 @@ export function unixTime(at) {
 /** Follows a playing `<video>` of a local track. */
 export class CaptureClock {
   #video;
-  #callback = 0;
+  #stop = () => {};
   /** @type {number | null} */
   #captureTime = null;
   /** @type {Set<(captureTimeMs: number) => void>} */
@@ -44,16 +44,39 @@ export class CaptureClock {
 
   close() {
     this.#listeners.clear();
-    if (this.#callback !== 0) this.#video.cancelVideoFrameCallback(this.#callback);
+    this.#stop();
   }
 
   #follow() {
-    if (!("requestVideoFrameCallback" in this.#video)) return;
-    this.#callback = this.#video.requestVideoFrameCallback((_, metadata) => {
+    const video = this.#video;
+    if (!("requestVideoFrameCallback" in video)) return this.#followTime(video);
+    const callback = video.requestVideoFrameCallback((_, metadata) => {
       // `captureTime` is there for local cameras; a canvas or a screen goes to the compositor as it is made.
-      this.#captureTime = unixTime(metadata.captureTime ?? metadata.presentationTime);
-      for (const listener of this.#listeners) listener(this.#captureTime);
+      this.#show(metadata.captureTime ?? metadata.presentationTime);
       this.#follow();
     });
+    this.#stop = () => video.cancelVideoFrameCallback(callback);
+  }
+
+  /**
+   * Where a browser does not tell of each picture (Firefox before 132): time that goes on means a new one.
+   *
+   * @param {HTMLVideoElement} video
+   */
+  #followTime(video) {
+    let shown = -1;
+    const look = () => {
+      if (video.videoWidth > 0 && video.currentTime !== shown) this.#show(performance.now());
+      shown = video.currentTime;
+      request = requestAnimationFrame(look);
+    };
+    let request = requestAnimationFrame(look);
+    this.#stop = () => cancelAnimationFrame(request);
+  }
+
+  /** @param {number} at When the picture now on show was captured, as `performance.now()` gives it. */
+  #show(at) {
+    this.#captureTime = unixTime(at);
+    for (const listener of this.#listeners) listener(this.#captureTime);
   }
 }

@@ -8,9 +8,14 @@
 import { PAGE_MESSAGES, listen, post } from "../shared/bridge.js";
 import { Failure, FailureCode } from "../shared/failure.js";
 import { ClientState, InferenceClient } from "./client.js";
+import { Counting } from "./counting.js";
+import { PERSON } from "./findings.js";
 import { MedianMeter, RateMeter } from "./meter.js";
+import { NetworkWatch } from "./network_watch.js";
 import { Overlay } from "./overlay.js";
-import { openSource } from "./source.js";
+import { Picture } from "./picture.js";
+import { RegionPen } from "./region_pen.js";
+import { listCameras, openSource } from "./source.js";
 
 const STATS_INTERVAL_MS = 500;
 /** Each so many stats the server gets a report too. */
@@ -24,12 +29,24 @@ function tell(message) {
   post(parent, message);
 }
 
+/** @param {boolean} needed */
+function tellTap(needed) {
+  tell({ type: "tap", needed });
+}
+
+/** Firefox and Safari name them in the very document that was allowed one, and in no other. */
+async function tellCameras() {
+  tell({ type: "cameras", cameras: await listCameras() });
+}
+
 /** One run, from `start` to the end of the frame's life. */
 class Engine {
   #startedAt;
-  #source;
+  #picture;
   #client;
   #overlay;
+  #isPaused = false;
+  #isUnpublished = false;
   #results = 0;
   #drops = 0;
   #ages = new MedianMeter();
@@ -39,7 +56,15 @@ class Engine {
   #byteRate = new RateMeter();
   /** @type {Record<string, number>} */
   #timing = {};
+  #networkWatch = new NetworkWatch();
   #reports = 0;
+  /** @type {Counting | null} */
+  #counting = null;
+  #pen;
+  /** @type {readonly string[]} */
+  #hidden;
+  /** @type {string[]} */
+  #lines = [];
   #timer;
 
   /**
@@ -47,20 +72,26 @@ class Engine {
    * @param {import("../shared/bridge.js").Start} start
    * @param {number} startedAt `performance.now()` of the user's Start.
    */
-  constructor(source, { url, token, pipeline, view }, startedAt) {
+  constructor(source, { view, source: wanted, ...start }, startedAt) {
     this.#startedAt = startedAt;
-    this.#source = source;
-    video.srcObject = source.stream;
+    this.#picture = new Picture(video, wanted, source, tellTap);
     this.#overlay = new Overlay(video, canvas);
     this.#overlay.view = view;
-    this.#client = new InferenceClient({ url, token, pipeline, track: source.track });
+    this.#overlay.words = start.words;
+    this.#hidden = view.hidden ?? [];
+    this.#pen = new RegionPen(canvas, (x, y) => this.#overlay.toFrame(x, y), (points, done) => this.#drawn(points, done));
+    const watch = wanted.kind === "watch" ? wanted.name : null;
+    this.#client = new InferenceClient({ ...start, track: source.track, watch });
     this.#follow();
+    this.#followPicture();
     this.#client.setBackground(document.hidden);
+    this.#client.setMuted(this.#picture.isMuted);
     this.#client.start();
-    source.track.addEventListener("ended", () => this.#fail(FailureCode.SOURCE_ENDED));
     document.addEventListener("visibilitychange", () => this.#client.setBackground(document.hidden));
-    video.addEventListener("resize", () => this.#opened());
+    for (const event of ["loadedmetadata", "resize"]) video.addEventListener(event, () => this.#opened());
     this.#timer = setInterval(() => this.#tellStats(), STATS_INTERVAL_MS);
+    navigator.mediaDevices?.addEventListener("devicechange", tellCameras);
+    tellCameras();
   }
 
   /** @param {import("../shared/bridge.js").PageMessage} message */
@@ -69,11 +100,32 @@ class Engine {
       case "stop":
         this.#stop();
         return;
+      case "source":
+        this.#change(message.source);
+        return;
+      case "transport":
+        this.#client.jpegOnly = message.jpegOnly;
+        return;
       case "configure":
         this.#client.configure(message.pipeline);
         return;
       case "view":
         this.#overlay.view = message.view;
+        this.#hidden = message.view.hidden ?? [];
+        return;
+      case "film":
+        this.#picture.filmPaused = message.paused;
+        return;
+      case "seek":
+        this.#picture.seek(message.time);
+        this.#overlay.clear();
+        return;
+      case "region":
+        this.#pen.enabled = message.drawing && message.region !== null;
+        this.#count(message.region);
+        return;
+      case "snapshot":
+        this.#tellSnapshot();
         return;
       case "trigger":
         this.#client.trigger();
@@ -86,15 +138,72 @@ class Engine {
   /** @returns {Promise<void>} Resolves when the server has let go of the session. */
   async close() {
     clearInterval(this.#timer);
+    navigator.mediaDevices?.removeEventListener("devicechange", tellCameras);
     this.#overlay.close();
-    this.#source.close();
-    video.srcObject = null;
+    this.#picture.close();
     await this.#client.close();
   }
 
   async #stop() {
     await this.close();
     tell({ type: "state", state: ClientState.ENDED, code: null, detail: "", retryInMs: null });
+  }
+
+  /** @param {import("../shared/bridge.js").Source} source */
+  async #change(source) {
+    try {
+      await this.#picture.change(source);
+      tellCameras();
+    } catch (error) {
+      const code = error instanceof Failure ? error.code : FailureCode.SOURCE_UNSUPPORTED;
+      if (this.#picture.track.readyState === "ended") this.#fail(code);
+      else tell({ type: "kept", code, detail: String(error) });
+    }
+  }
+
+  /** @param {import("../shared/bridge.js").Region | null} region */
+  #count(region) {
+    const { shape, points } = this.#overlay.region ?? {};
+    const isSame = region?.shape === shape && String(region?.points) === String(points);
+    this.#overlay.region = region;
+    if (!isSame) this.#counting = region === null ? null : new Counting(region);
+  }
+
+  /** @param {number[]} points @param {boolean} done */
+  #drawn(points, done) {
+    if (this.#overlay.region === null) return;
+    if (done) tell({ type: "drawn", points }); // the page answers with the region
+    else this.#overlay.region = { ...this.#overlay.region, points };
+  }
+
+  async #tellSnapshot() {
+    const picture = await this.#overlay.snapshot();
+    if (picture !== null) tell({ type: "snapshot", picture });
+  }
+
+  #followPicture() {
+    const picture = this.#picture;
+    on(picture, "track", (/** @type {MediaStreamTrack} */ track) => {
+      this.#overlay.clear();
+      if (this.#counting !== null) this.#counting.forget();
+      this.#client.replaceTrack(track);
+    });
+    on(picture, "ended", () => this.#fail(FailureCode.SOURCE_ENDED));
+    on(picture, "blocked", (/** @type {Failure} */ { code }) => this.#fail(code));
+    on(picture, "muted", (/** @type {boolean} */ muted) => {
+      this.#client.setMuted(muted);
+      this.#tellPause();
+    });
+  }
+
+  /** The nearest cause counts: a server that gets no pictures does not know why. */
+  #tellPause() {
+    const code = this.#picture.isMuted
+      ? FailureCode.SOURCE_MUTED
+      : this.#isUnpublished
+        ? FailureCode.STREAM_UNPUBLISHED
+        : FailureCode.SOURCE_PAUSED;
+    tell({ type: "paused", paused: this.#picture.isMuted || this.#isUnpublished || this.#isPaused, code });
   }
 
   #follow() {
@@ -104,50 +213,83 @@ class Engine {
       if (state === ClientState.IDLE || closedHere) return;
       tell({ type: "state", state, code: end?.code ?? null, detail: end?.detail ?? "", retryInMs });
     });
-    on(client, "welcome", (/** @type {import("../shared/wire.js").Welcome} */ { session, models }) => {
-      tell({ type: "welcome", session, models: Object.keys(models) });
+    on(client, "welcome", (/** @type {import("../shared/wire.js").Welcome} */ welcome) => {
+      const { session, models, engine: runner = "", resume_token: token, node = null } = welcome;
+      const resume = token === undefined ? null : { token, node }; // who watches another's stream has nothing to resume
+      tell({ type: "welcome", session, models, engine: runner, resume });
     });
     on(client, "models", (/** @type {import("./client.js").ModelsState} */ state) => tell({ type: "models", state }));
+    on(client, "degraded", (/** @type {import("../shared/wire.js").Stage[]} */ stages) => {
+      tell({ type: "degraded", stages });
+    });
+    on(client, "paused", (/** @type {boolean} */ paused) => {
+      this.#isPaused = paused;
+      this.#tellPause();
+    });
     on(client, "transport", () => this.#tellStats());
     on(client, "notice", (/** @type {import("../shared/wire.js").ServerError} */ { code, message }) => {
       tell({ type: "notice", code, message });
     });
-    on(client, "texts", (/** @type {import("../shared/wire.js").ServerEvent} */ { frame, texts }) => {
-      const time = frame?.capture_time_ms ?? Date.now();
-      this.#overlay.observeTexts(texts ?? [], Date.now());
-      tell({ type: "texts", time, texts: (texts ?? []).map(({ text, score }) => ({ text, score })) });
+    on(client, "published", (/** @type {boolean} */ published) => {
+      this.#isUnpublished = !published;
+      this.#tellPause();
+    });
+    on(client, "texts", (/** @type {import("../shared/wire.js").ServerEvent} */ event) => {
+      const { frame, texts } = event;
+      const time = (frame?.capture_time_estimated ? null : frame?.capture_time_ms) ?? Date.now();
+      this.#overlay.observeTexts(texts ?? [], time, Date.now());
+      this.#keep(event, time);
+      tell({ type: "texts", time, texts: (texts ?? []).map(({ id, text, score }) => ({ id, text, score })) });
     });
     on(client, "result", (/** @type {import("./client.js").ResultDetail} */ detail) => this.#observe(detail));
   }
 
   /** @param {import("./client.js").ResultDetail} detail */
   #observe(detail) {
+    this.#picture.fit(detail.result.frame);
     this.#overlay.observe(detail);
+    this.#keep(detail.result, detail.captureTime);
+    const { detections, poses, segments } = detail.result;
+    const things = detections ?? poses ?? segments ?? [];
+    this.#counting?.observe(detail.captureTime, things.filter((thing) => !this.#hidden.includes(labelOf(thing))));
     this.#results += 1;
     this.#ages.add(detail.ageMs);
     this.#timing = detail.result.timing_ms;
     this.#drops = Object.values(detail.result.dropped).reduce((sum, count) => sum + count, 0);
   }
 
+  /** @param {object} message @param {number} captureTime Unix ms. */
+  #keep(message, captureTime) {
+    this.#lines.push(JSON.stringify({ ...message, captured: new Date(captureTime).toISOString() }));
+  }
+
   #opened() {
-    tell({ type: "opened", width: video.videoWidth, height: video.videoHeight });
+    const { videoWidth: width, videoHeight: height } = video;
+    if (width > 0) tell({ type: "opened", width, height, facing: this.#picture.facing });
   }
 
   #tellStats() {
-    const { drawn, objects, firstDrawnAt } = this.#overlay;
+    const { drawn, objects, counts, firstDrawnAt } = this.#overlay;
     const renderFps = this.#renderRate.sample(drawn);
     const resultAgeMs = this.#ages.median();
+    const sending = this.#client.sending;
     tell({
       type: "stats",
       transport: this.#client.transport,
+      network: this.#networkWatch.observe(sending, resultAgeMs, this.#timing.total ?? 0, performance.now()),
+      sendingFps: sending.framerate ?? 0,
       renderFps,
       inferenceFps: this.#resultRate.sample(this.#results),
       resultAgeMs,
       drops: this.#dropRate.sample(this.#drops),
       bitrate: 8 * this.#byteRate.sample(this.#client.sentBytes),
       objects,
+      counts,
       firstBoxMs: firstDrawnAt === null ? null : firstDrawnAt - this.#startedAt,
       timing_ms: this.#timing,
+      lines: this.#lines.splice(0),
+      film: this.#picture.film,
+      crossings: this.#counting?.crossings ?? null,
     });
     if (++this.#reports % REPORT_EVERY === 0) this.#client.report(renderFps, resultAgeMs);
   }
@@ -157,6 +299,11 @@ class Engine {
     tell({ type: "failed", code, detail: "" });
     this.close();
   }
+}
+
+/** @param {object} thing Poses have no label. */
+function labelOf(thing) {
+  return "label" in thing ? String(thing.label) : PERSON;
 }
 
 /**
@@ -169,24 +316,26 @@ function on(target, name, listener) {
   target.addEventListener(name, (event) => listener(/** @type {CustomEvent<D>} */ (event).detail));
 }
 
-/** @type {Promise<Engine> | null} */
+/** @type {Promise<Engine | null> | null} Of null where it cannot start, which it has told. */
 let engine = null;
 
 /** @param {import("../shared/bridge.js").Start} start */
 async function begin(start) {
+  canvas.setAttribute("aria-label", start.words.overlay);
+  document.getElementById("play")?.setAttribute("aria-label", start.words.play);
   const startedAt = performance.now();
   try {
-    return new Engine(await openSource(start.source), start, startedAt);
+    return new Engine(await openSource(start.source, tellTap), start, startedAt);
   } catch (error) {
     const code = error instanceof Failure ? error.code : FailureCode.ENGINE_LOST;
     tell({ type: "failed", code, detail: String(error) });
-    throw error;
+    return null;
   }
 }
 
 listen(() => parent, PAGE_MESSAGES, (/** @type {import("../shared/bridge.js").PageMessage} */ message) => {
   if (message.type === "start") engine ??= begin(message);
-  else engine?.then((running) => running.receive(message), () => {}); // a failed start has told why
+  else engine?.then((running) => running?.receive(message));
 });
 setInterval(() => tell({ type: "alive" }), STATS_INTERVAL_MS);
 tell({ type: "ready" });

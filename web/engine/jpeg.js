@@ -5,13 +5,12 @@
  */
 
 import { CaptureClock } from "./capture_clock.js";
+import { JpegPacing } from "./jpeg_pacing.js";
+import { RateMeter } from "./meter.js";
 
-const MAX_WIDTH = 320;
-const MAX_HEIGHT = 240;
-const QUALITY = 0.7;
 const DEFAULT_FRAMERATE = 10;
-/** More than two frames waiting in the socket means that the network is slower than the camera. */
-const MAX_BUFFERED_BYTES = 48 * 1024;
+/** A timer that is later shows that the page was held up. */
+const LATE_MS = 50;
 
 /**
  * The same picture with its capture time in a comment segment (ITU-T T.81, B.2.4.5) right after SOI.
@@ -30,27 +29,35 @@ export function withCaptureTime(jpeg, captureTimeMs) {
   return stamped;
 }
 
-/** Sends a track's newest frame as JPEG at a steady rate, until closed. */
+/** Sends a track's newest frame as JPEG at a steady rate, as far as the network carries it, until closed. */
 export class JpegSender {
   #video = document.createElement("video");
   #canvas = document.createElement("canvas");
   #clock = new CaptureClock(this.#video);
-  #socket;
+  #connection;
   #timer = 0;
+  #intervalMs = 0;
+  #tickedAt = Infinity;
   #sentBytes = 0;
+  #sentFrames = 0;
+  #rate = new RateMeter();
+  #pacing = new JpegPacing();
   #encoding = false;
   #closed = false;
 
+  /** Whether the track gives black pictures, which are not sent. */
+  isMuted = false;
+
   /**
    * @param {MediaStreamTrack} track Stays the caller's: it is not stopped here.
-   * @param {WebSocket} socket
+   * @param {import("./connection.js").Connection} connection
    */
-  constructor(track, socket) {
-    this.#socket = socket;
+  constructor(track, connection) {
+    this.#connection = connection;
     this.#video.muted = true;
     this.#video.playsInline = true;
     this.#video.srcObject = new MediaStream([track]);
-    this.#video.play().catch(() => {}); // a closed sender interrupts its own play()
+    this.#play();
     this.setFramerate(DEFAULT_FRAMERATE);
   }
 
@@ -63,7 +70,30 @@ export class JpegSender {
   setFramerate(maxFramerate) {
     clearInterval(this.#timer);
     if (this.#closed) return;
-    this.#timer = setInterval(() => this.#send(), 1000 / Math.min(maxFramerate, DEFAULT_FRAMERATE));
+    this.#intervalMs = 1000 / Math.min(maxFramerate, DEFAULT_FRAMERATE);
+    this.#tickedAt = performance.now();
+    this.#timer = setInterval(() => this.#tick(), this.#intervalMs);
+  }
+
+  /** Whether the network carries fewer or smaller pictures than are wanted. */
+  get isNarrow() {
+    return this.#pacing.isNarrow;
+  }
+
+  /** Pictures sent a second. */
+  get framerate() {
+    return this.#rate.sample(this.#sentFrames);
+  }
+
+  /** @param {number} number The server has answered this ping. */
+  received(number) {
+    this.#judgePage();
+    this.#pacing.received(number, performance.now());
+  }
+
+  /** @param {import("../shared/wire.js").Result} result */
+  answered({ frame }) {
+    if (frame.rtp_timestamp === null && frame.capture_time_ms !== null) this.#pacing.answered(frame.capture_time_ms);
   }
 
   close() {
@@ -73,16 +103,35 @@ export class JpegSender {
     this.#video.srcObject = null;
   }
 
+  #play() {
+    // Refused until the user has tapped, on some phones; a closed sender interrupts it.
+    this.#video.play().catch(() => {});
+  }
+
+  #tick() {
+    this.#judgePage();
+    this.#tickedAt = performance.now();
+    this.#send();
+  }
+
+  #judgePage() {
+    if (performance.now() - this.#tickedAt > this.#intervalMs + LATE_MS) this.#pacing.heldUp();
+  }
+
   async #send() {
-    const { videoWidth, videoHeight } = this.#video;
-    if (this.#encoding || videoWidth === 0 || this.#socket.bufferedAmount > MAX_BUFFERED_BYTES) return;
+    const { videoWidth, videoHeight, paused } = this.#video;
+    if (paused && !this.#closed) this.#play();
+    const { socket } = this.#connection;
+    if (this.#encoding || this.isMuted || videoWidth === 0 || !this.#pacing.hasRoom(performance.now())) return;
     this.#encoding = true;
     try {
       const captureTime = this.#clock.shown();
       const blob = await this.#encode(videoWidth, videoHeight);
-      if (blob === null || this.#closed || this.#socket.readyState !== WebSocket.OPEN) return;
+      if (blob === null || this.#closed || socket.readyState !== WebSocket.OPEN) return;
       const jpeg = withCaptureTime(new Uint8Array(await blob.arrayBuffer()), captureTime);
-      this.#socket.send(jpeg);
+      socket.send(jpeg);
+      this.#pacing.sent(this.#connection.ping(), captureTime, performance.now());
+      this.#sentFrames += 1;
       this.#sentBytes += jpeg.length;
     } finally {
       this.#encoding = false;
@@ -95,11 +144,12 @@ export class JpegSender {
    * @returns {Promise<Blob | null>}
    */
   #encode(width, height) {
-    const scale = Math.min(1, MAX_WIDTH / width, MAX_HEIGHT / height);
+    const form = this.#pacing.form;
+    const scale = Math.min(1, form.width / width, form.height / height);
     this.#canvas.width = Math.round(width * scale);
     this.#canvas.height = Math.round(height * scale);
     const context = this.#canvas.getContext("2d", { alpha: false });
     context?.drawImage(this.#video, 0, 0, this.#canvas.width, this.#canvas.height);
-    return new Promise((resolve) => this.#canvas.toBlob(resolve, "image/jpeg", QUALITY));
+    return new Promise((resolve) => this.#canvas.toBlob(resolve, "image/jpeg", form.quality));
   }
 }

@@ -46,3 +46,15 @@ export function boxToCanvas(placement, [x, y, width, height]) {
   const [left, top] = toCanvas(placement, placement.mirrored ? x + width : x, y);
   return [left, top, width * placement.width, height * placement.height];
 }
+
+/**
+ * @param {Placement} placement
+ * @param {number} x Canvas pixels.
+ * @param {number} y
+ * @returns {import("../shared/wire.js").Point} 0..1 of the frame, its border where it is beyond.
+ */
+export function fromCanvas({ left, top, width, height, mirrored }, x, y) {
+  const within = (/** @type {number} */ value) => Math.min(1, Math.max(0, value));
+  const across = within((x - left) / width);
+  return [mirrored ? 1 - across : across, within((y - top) / height)];
+}

@@ -13,6 +13,11 @@ export const FADE_MS = 250;
 const FIT_MS = 250;
 /** A velocity is believed as far as velocities foretold the sightings of about this long. */
 const TRUST_MS = 3000;
+/**
+ * It is believed from the start, as if a step of so much, in frame widths or heights, had come true: little
+ * against the steps of what moves, and soon little against those of what only fidgets.
+ */
+const TRUSTED_STEP = 0.005;
 /** What is kept to interpolate in: more than the age of any result that is of use. */
 const HISTORY_MS = 3000;
 /** A correction by a new sighting is taken up over about this long, so that nothing jumps. */
@@ -29,7 +34,8 @@ const SMOOTHING_MS = 50;
 
 /**
  * @template D
- * @typedef {{id: number, values: number[], opacity: number, data: D}} Placed
+ * @typedef {{id: number, values: number[], opacity: number, isStale: boolean, data: D}} Placed
+ *   `isStale`: it is older than it can be drawn ahead.
  */
 
 /**
@@ -64,13 +70,15 @@ export class Tracks {
 
   /**
    * @param {number} time Of the picture on show, Unix ms.
+   * @param {number} [patienceMs] So long beyond the horizon what is stale stays on show, where it was last.
    * @returns {Placed<D>[]} What is visible in it.
    */
-  at(time) {
+  at(time, patienceMs = 0) {
     const placed = [];
     for (const [id, track] of this.#tracks) {
-      const opacity = track.opacity(time);
-      if (opacity > 0) placed.push({ id, values: track.values(time), opacity, data: track.data });
+      const opacity = track.opacity(time, patienceMs);
+      if (opacity <= 0) continue;
+      placed.push({ id, values: track.values(time), opacity, isStale: track.isStale(time), data: track.data });
     }
     return placed;
   }
@@ -124,9 +132,14 @@ class Track {
   }
 
   /** @param {number} time */
-  opacity(time) {
+  isStale(time) {
+    return time > this.#last().time + HORIZON_MS;
+  }
+
+  /** @param {number} time @param {number} patienceMs */
+  opacity(time, patienceMs) {
     if (time < this.#sightings[0].time) return 0;
-    const fadesFrom = Math.min(this.#missedAt ?? Infinity, this.#last().time + HORIZON_MS);
+    const fadesFrom = Math.min(this.#missedAt ?? Infinity, this.#last().time + HORIZON_MS + patienceMs);
     return Math.min(1, Math.max(0, 1 - (time - fadesFrom) / FADE_MS));
   }
 
@@ -161,8 +174,8 @@ class Track {
 
   /** @param {number} i Of a value. @returns {number} 0..1 */
   #trust(i) {
-    if (this.#foretold[i] === 0) return 0;
-    return Math.min(1, Math.max(0, this.#agreement[i] / this.#foretold[i]));
+    const prior = TRUSTED_STEP ** 2;
+    return Math.min(1, Math.max(0, (prior + this.#agreement[i]) / (prior + this.#foretold[i])));
   }
 
   /** @param {number} time Before the last sighting. @returns {number[]} */

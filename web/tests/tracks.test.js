@@ -40,6 +40,15 @@ test("ahead of its last sighting a thing goes on as it went", () => {
   assert.equal(opacity, 1);
 });
 
+test("a thing is drawn ahead from its second sighting on", () => {
+  assertNear(only(observed([1000, { a: 0.1 }], [1200, { a: 0.2 }]), 1400).x, 0.3, 0.01);
+});
+
+test("a thing that stood still for an hour has a place", () => {
+  const still = Array.from({ length: 3600 }, (_, i) => [1000 * i, { a: 0.5 }]);
+  assertNear(only(observed(...still), 3_599_100).x, 0.5);
+});
+
 test("what only fidgets is not drawn ahead", () => {
   const places = [0.5, 0.5, 0.52, 0.52, 0.5, 0.5, 0.52, 0.52, 0.5, 0.5, 0.52, 0.52];
   const fidgeting = places.map((x, i) => [1000 + 100 * i, { a: x }]);

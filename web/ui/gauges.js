@@ -5,19 +5,18 @@
  */
 
 import { Sparkline } from "./sparkline.js";
+import { WORDS } from "./words.js";
 
 /** @typedef {import("../shared/bridge.js").Stats} Stats */
 
-/**
- * @type {{name: string, unit: string, title: string, read: (stats: Stats) => number | null, digits: number}[]}
- */
+/** @type {{words: string, unit: string, read: (stats: Stats) => number | null, digits: number}[]} */
 const GAUGES = [
-  { name: "Display", unit: "fps", title: "Pictures drawn a second", read: (s) => s.renderFps, digits: 0 },
-  { name: "Inference", unit: "fps", title: "Results a second", read: (s) => s.inferenceFps, digits: 1 },
-  { name: "Result age", unit: "ms", title: "From the camera to the result", read: (s) => s.resultAgeMs, digits: 0 },
-  { name: "Skipped", unit: "/s", title: "Frames passed over for a newer one", read: (s) => s.drops, digits: 0 },
-  { name: "Sending", unit: "kbit/s", title: "Sent to the server", read: (s) => s.bitrate / 1000, digits: 0 },
-  { name: "Objects", unit: "", title: "Boxes and skeletons on show", read: (s) => s.objects, digits: 0 },
+  { words: "display", unit: "fps", read: (s) => s.renderFps, digits: 0 },
+  { words: "inference", unit: "fps", read: (s) => s.inferenceFps, digits: 1 },
+  { words: "age", unit: "ms", read: (s) => s.resultAgeMs, digits: 0 },
+  { words: "skipped", unit: "/s", read: (s) => s.drops, digits: 0 },
+  { words: "sending", unit: "kbit/s", read: (s) => s.bitrate / 1000, digits: 0 },
+  { words: "objects", unit: "", read: (s) => s.objects, digits: 0 },
 ];
 
 export class Gauges {
@@ -28,16 +27,17 @@ export class Gauges {
     this.#rows = GAUGES.map((gauge) => {
       const row = document.createElement("div");
       row.className = "gauge";
-      row.title = gauge.title;
-      const name = Object.assign(document.createElement("dt"), { textContent: gauge.name });
+      const words = WORDS.gauges[gauge.words];
+      row.title = words.title;
+      const name = Object.assign(document.createElement("dt"), { textContent: words.name });
       const reading = document.createElement("dd");
       const value = document.createElement("output");
       const unit = Object.assign(document.createElement("span"), { className: "unit", textContent: gauge.unit });
       const canvas = Object.assign(document.createElement("canvas"), { className: "sparkline" });
       canvas.setAttribute("aria-hidden", "true");
       value.setAttribute("aria-live", "off"); // twice a second is no news to read out
-      reading.append(value, unit);
-      row.append(name, reading, canvas);
+      reading.append(value, unit, canvas);
+      row.append(name, reading);
       list.append(row);
       return { gauge, value, plot: new Sparkline(canvas) };
     });

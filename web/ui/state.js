@@ -11,6 +11,7 @@ export const PageState = Object.freeze({
   CONNECTING: "connecting",
   LIVE: "live",
   DEGRADED: "degraded",
+  PAUSED: "paused",
   RECONNECTING: "reconnecting",
   STOPPING: "stopping",
   FAILED: "failed",
@@ -18,7 +19,7 @@ export const PageState = Object.freeze({
 
 /** @typedef {typeof PageState[keyof typeof PageState]} PageStateValue */
 
-/** @typedef {"startGpu" | "gpuAccepted" | "connect" | "live" | "degraded" | "lost" | "renew" | "stop" | "stopped" | "fail"
+/** @typedef {"startGpu" | "gpuAccepted" | "connect" | "live" | "degraded" | "paused" | "lost" | "renew" | "stop" | "stopped" | "fail"
  *   | "refused"} PageEvent */
 
 /** What may happen to any run in progress. */
@@ -37,9 +38,11 @@ const TRANSITIONS = {
   waiting: { ...RUNNING, gpuAccepted: "waiting", connect: "connecting" },
   // camera, socket, media -> frames flow, or the server is to be tried again; or its token was too old
   connecting: { ...RUNNING, live: "live", lost: "reconnecting", renew: "starting_gpu" },
-  live: { ...RUNNING, degraded: "degraded", lost: "reconnecting" },
+  live: { ...RUNNING, degraded: "degraded", paused: "paused", lost: "reconnecting" },
   // the picture is live, but the server's models are away -> they are back
-  degraded: { ...RUNNING, live: "live", lost: "reconnecting" },
+  degraded: { ...RUNNING, live: "live", paused: "paused", lost: "reconnecting" },
+  // the source gives no pictures -> it does again
+  paused: { ...RUNNING, paused: "paused", live: "live", degraded: "degraded", lost: "reconnecting" },
   // the engine tries again by itself; each failed try is another `lost` with its own reason
   reconnecting: { ...RUNNING, live: "live", lost: "reconnecting", renew: "starting_gpu" },
   stopping: { stopped: "idle", fail: "failed" },
@@ -60,6 +63,9 @@ export class PageMachine extends EventTarget {
   /** @type {Reason | null} Why it is where it is. */
   reason = null;
 
+  /** Whether it has been live since Start. */
+  wasLive = false;
+
   /** @type {{at: string, state: string, code: string | null, detail: string}[]} The last steps. */
   history = [];
 
@@ -75,6 +81,8 @@ export class PageMachine extends EventTarget {
   send(event, reason = null) {
     const next = TRANSITIONS[this.#state][event];
     if (next === undefined) return false;
+    const starts = this.#state === PageState.IDLE || this.#state === PageState.FAILED;
+    this.wasLive = next === PageState.LIVE || (this.wasLive && !starts);
     this.#state = next;
     this.reason = reason;
     const { code = null, detail = "" } = reason ?? {};

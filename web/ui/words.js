@@ -1,186 +1,106 @@
 /**
- * Everything the page says.
+ * Everything the page says, in the language of whoever reads it: one file each in `words/`. `?lang=de` chooses another.
  *
  * @module
  */
 
+import { NetworkTrouble } from "../shared/bridge.js";
 import { FailureCode } from "../shared/failure.js";
-import { Transport } from "../shared/transport.js";
+import { de } from "./words/de.js";
+import { en } from "./words/en.js";
 
-/** @type {Record<import("./state.js").PageStateValue, string>} */
-export const STATE_WORDS = {
-  idle: "Ready",
-  starting_gpu: "Starting the GPU",
-  waiting: "Waiting for the GPU",
-  connecting: "Connecting",
-  live: "Live",
-  degraded: "Models away",
-  reconnecting: "Reconnecting",
-  stopping: "Stopping",
-  failed: "Stopped",
-};
-
-/** @type {Record<import("../shared/transport.js").TransportValue, {label: string, title: string}>} */
-export const TRANSPORT_WORDS = {
-  [Transport.NONE]: { label: "–", title: "Not connected" },
-  [Transport.DATACHANNEL]: { label: "WebRTC", title: "Video over WebRTC, results over a data channel" },
-  [Transport.WEBSOCKET]: { label: "WebRTC + WS", title: "Video over WebRTC, results over the WebSocket" },
-  [Transport.JPEG]: { label: "JPEG", title: "UDP is blocked: single pictures over the WebSocket" },
-};
+/** The first is for those who read none of them. */
+export const LANGUAGES = [en, de];
 
 /**
- * What happened, what to do about it, and the button that does it (null where the page waits by itself).
- *
- * @typedef {{title: string, advice: string, button: string | null}} FailureWords
+ * @param {readonly string[]} wished Language tags (BCP 47), the dearest first.
+ * @returns {import("./words/en.js").Words}
  */
+export function wordsFor(wished) {
+  for (const tag of wished) {
+    const found = LANGUAGES.find(({ language }) => language === tag.toLowerCase().split("-")[0]);
+    if (found !== undefined) return found;
+  }
+  return LANGUAGES[0];
+}
 
-/** @type {Record<import("../shared/failure.js").FailureCodeValue, FailureWords>} */
-export const FAILURE_WORDS = {
-  [FailureCode.INSECURE_ORIGIN]: {
-    title: "This address is not secure",
-    advice:
-      "Browsers open the camera only on https:// or localhost. Open this page with https://, or choose a video file.",
-    button: "Try again",
-  },
-  [FailureCode.NO_CAMERA]: {
-    title: "No camera found",
-    advice: "Connect a camera, or choose a video file or the screen as the source.",
-    button: "Try again",
-  },
-  [FailureCode.CAMERA_DENIED]: {
-    title: "The camera is not allowed",
-    advice: "Allow the camera for this page with the icon beside the address, then try again.",
-    button: "Try again",
-  },
-  [FailureCode.CAMERA_BUSY]: {
-    title: "The camera is in use",
-    advice: "Another program or tab holds the camera. Close it there, then try again.",
-    button: "Try again",
-  },
-  [FailureCode.SCREEN_DENIED]: {
-    title: "The screen is not shared",
-    advice: "Choose a window or screen in the browser's dialog, or another source.",
-    button: "Choose again",
-  },
-  [FailureCode.FILE_UNPLAYABLE]: {
-    title: "This file cannot be played",
-    advice: "The browser does not read this format. MP4 with H.264 and WebM work everywhere.",
-    button: "Try again",
-  },
-  [FailureCode.SOURCE_ENDED]: {
-    title: "The picture has ended",
-    advice: "The camera was unplugged, or sharing was stopped.",
-    button: "Start again",
-  },
-  [FailureCode.SERVER_UNREACHABLE]: {
-    title: "The server cannot be reached",
-    advice: "It is off, or the network does not let us through. It is tried again by itself.",
-    button: null,
-  },
-  [FailureCode.SERVER_SILENT]: {
-    title: "The server has gone silent",
-    advice: "The network may have changed. It is tried again by itself.",
-    button: null,
-  },
-  [FailureCode.ORIGIN_REFUSED]: {
-    title: "The server does not let this page in",
-    advice: "It is there, but takes no pages of this address. Its operator can allow it (allowed_origins).",
-    button: "Try again",
-  },
-  [FailureCode.SERVER_BUSY]: {
-    title: "The server is full",
-    advice: "All its places are taken. You get in as soon as one is free; leave this page open.",
-    button: null,
-  },
-  [FailureCode.TOO_MANY_SESSIONS]: {
-    title: "Too many sessions are yours",
-    advice: "All that your access allows are open. Close one, in another tab or on another machine; this one goes on then.",
-    button: null,
-  },
-  [FailureCode.MODELS_LOADING]: {
-    title: "The models are loading",
-    advice: "The server has just started. This takes a few seconds.",
-    button: null,
-  },
-  [FailureCode.MODELS_AWAY]: {
-    title: "The models are away",
-    advice: "Boxes come back by themselves as soon as the server reaches its models again.",
-    button: null,
-  },
-  [FailureCode.SERVER_RESTARTING]: {
-    title: "The server is restarting",
-    advice: "The session goes on when it is back. Nothing to do here.",
-    button: null,
-  },
-  [FailureCode.SERVER_ERROR]: {
-    title: "The server has a fault",
-    advice: "It is tried again by itself. If it stays so, copy the diagnostics for the operator.",
-    button: null,
-  },
-  [FailureCode.CONNECTION_LOST]: {
-    title: "The connection was lost",
-    advice: "It is taken up again by itself.",
-    button: null,
-  },
-  [FailureCode.UNAUTHORIZED]: {
-    title: "The server asks for a valid access key",
-    advice: "Enter the one you were given, or ask for a new one.",
-    button: "Try again",
-  },
-  [FailureCode.TOKEN_REFUSED]: {
-    title: "The server refuses the token of its service",
-    advice:
-      "Your key is good, but server and service do not have the same keys. Tell the operator, who can set that right.",
-    button: "Try again",
-  },
-  [FailureCode.REPLACED]: {
-    title: "The session went on elsewhere",
-    advice: "Another tab has taken this session over.",
-    button: "Start here",
-  },
-  [FailureCode.PROTOCOL_ERROR]: {
-    title: "Page and server do not understand each other",
-    advice: "They may be of different versions. Reload the page; if it stays so, copy the diagnostics.",
-    button: "Try again",
-  },
-  [FailureCode.GPU_STOPPED]: {
-    title: "The GPU machine was stopped by its schedule",
-    advice: "It stops by itself when the time is up. Start it again to go on.",
-    button: "Start again",
-  },
-  [FailureCode.GPU_FAILED]: {
-    title: "The GPU machine did not come up",
-    advice: "Try again in a moment.",
-    button: "Try again",
-  },
-  [FailureCode.GPU_RUNS_ON]: {
-    title: "The GPU machine runs on",
-    advice: "It could not be stopped now. It stops by itself when its time is up.",
-    button: "Start again",
-  },
-  [FailureCode.LIFECYCLE_UNREACHABLE]: {
-    title: "The service that starts the GPU cannot be reached",
-    advice: "Check the network, then try again.",
-    button: "Try again",
-  },
-  [FailureCode.ENGINE_LOST]: {
-    title: "The video engine stopped answering",
-    advice: "The page is fine; a fresh engine is ready.",
-    button: "Restart",
-  },
-};
+/** Outside of a browser, in tests, nobody has wishes. */
+function wishes() {
+  if (typeof location === "undefined") return [];
+  const asked = new URLSearchParams(location.search).get("lang");
+  return [...(asked === null ? [] : [asked]), ...navigator.languages];
+}
+
+export const WORDS = wordsFor(wishes());
+
+/** Writes the words of `index.html` into it. */
+export function writePage() {
+  const page = /** @type {Record<string, string>} */ (WORDS.page);
+  document.documentElement.lang = WORDS.language;
+  document.title = WORDS.page.title;
+  for (const element of document.querySelectorAll("[data-words]")) {
+    element.textContent = page[element.getAttribute("data-words") ?? ""];
+  }
+  for (const [attribute, target] of [["data-words-label", "aria-label"], ["data-words-title", "title"]]) {
+    for (const element of document.querySelectorAll(`[${attribute}]`)) {
+      element.setAttribute(target, page[element.getAttribute(attribute) ?? ""]);
+    }
+  }
+}
+
+/**
+ * @param {import("./state.js").PageStateValue} state
+ * @param {string | null} code Why it is in that state.
+ * @param {boolean} wasLive Whether it has been live since Start.
+ */
+export function stateWords(state, code, wasLive) {
+  if (state === "failed" && code === FailureCode.KEY_NEEDED) return WORDS.keyNeeded;
+  if (state !== "reconnecting" || wasLive) return WORDS.states[state];
+  return WORDS.waiting[code ?? ""] ?? WORDS.states.connecting;
+}
+
+/** @param {import("../shared/wire.js").Stage[]} stages @returns {string} Empty where nothing gives way. */
+export function busyWords(stages) {
+  const words = stages.map((stage) => WORDS.given[stage]).filter(Boolean); // a newer server may have others
+  return words.length === 0 ? "" : WORDS.busy(words.join(", "));
+}
+
+/**
+ * @param {import("../shared/bridge.js").NetworkTroubleValue} trouble
+ * @param {number} framerate Pictures sent a second; 0 where nobody knows.
+ * @param {number | null} ageMs Of the results.
+ */
+export function networkWords(trouble, framerate, ageMs) {
+  const { late, slow, age, narrow } = WORDS.network;
+  if (trouble === NetworkTrouble.NARROW) return narrow(framerate > 0 ? Math.max(1, Math.round(framerate)) : null);
+  if (trouble !== NetworkTrouble.SLOW && trouble !== NetworkTrouble.LATE) return ""; // the others have words elsewhere
+  const why = trouble === NetworkTrouble.SLOW ? slow : late;
+  return ageMs === null ? why : `${why} ${age(ageMs / 1000)}`;
+}
 
 /**
  * @param {string} code
- * @returns {FailureWords}
+ * @returns {import("./words/en.js").FailureWords}
  */
 export function failureWords(code) {
-  const known = /** @type {Record<string, FailureWords>} */ (FAILURE_WORDS);
-  return known[code] ?? { title: "Something went wrong", advice: code, button: "Try again" };
+  const known = /** @type {Record<string, import("./words/en.js").FailureWords>} */ (WORDS.failures);
+  return known[code] ?? { ...WORDS.unknown, advice: code };
 }
 
-/** @param {number} ms @returns {string} Minutes and seconds, as 12:34. */
+/**
+ * @param {import("../shared/wire.js").Model} model
+ * @returns {string} Its name, how many kinds of things it knows, its licence, and whether it knows but drawings, as far as
+ *   that is known.
+ */
+export function modelWords({ name, kinds, licence, synthetic }) {
+  const known = [kinds ? WORDS.kinds(kinds) : "", licence, synthetic ? WORDS.drawn : ""];
+  return [name, ...known.filter(Boolean)].join(" · ");
+}
+
+/** @param {number} ms @returns {string} Minutes and seconds, as 12:34; from an hour on 1:02:34. */
 export function clockWords(ms) {
   const seconds = Math.max(0, Math.ceil(ms / 1000));
-  return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
+  const minutes = Math.floor(seconds / 60);
+  const rest = String(seconds % 60).padStart(2, "0");
+  return minutes < 60 ? `${minutes}:${rest}` : `${Math.floor(minutes / 60)}:${String(minutes % 60).padStart(2, "0")}:${rest}`;
 }
