@@ -1,28 +1,36 @@
-"""What the documents say can be typed: commands are there, links lead somewhere, examples run as pasted."""
+"""The documents are true where a program can check it: links, commands, names, and code blocks."""
 
 from __future__ import annotations
 
-import asyncio
-import os
+import json
 import re
 import shlex
-import sys
-import time
+import tomllib
 from pathlib import Path
 
+import msgspec
 import pytest
+import yaml
 
-from mediaserver.child_process import stop
 from mediaserver.cli.main import _parser
-from mediaserver.settings.model import describe
-from signaling.auth import Audience, verify
-from tests.support.live_server import live_server
+from mediaserver.settings.model import describe, load
+from signaling.codec import decode_server
+from signaling.messages import OcrEvent, Result
+from tests.support.code_blocks import (
+    CodeBlock,
+    UntestedRow,
+    blocks_in,
+    code_blocks,
+    is_untested,
+    untested_rows,
+)
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted(
     [
         *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")),
         ROOT / "triton" / "README.md",
+        ROOT / "deploy" / "helm" / "mediaserver" / "README.md",
         *(ROOT / "docs").glob("*.md"),
     ]
 )
@@ -36,13 +44,10 @@ def names(paths: list[Path]) -> list[str]:
 
 
 def typed(document: Path, program: str) -> list[str]:
-    """Lines of code blocks that call ``program``."""
-    blocks = re.findall(r"^ *```(?:sh|console)?\n(.*?)^ *```", document.read_text(), re.MULTILINE | re.DOTALL)
-    return [
-        f"{program} {rest}"
-        for block in blocks
-        for rest in re.findall(rf"^ *(?:\$ )?(?:\S*/)?{program} (.+)$", block, re.MULTILINE)
-    ]
+    """Commands in its code blocks that call ``program``."""
+    commands = [command for block in code_blocks(document) for command in block.commands]
+    calls = [re.fullmatch(rf"(?:\S*/)?({program} .+)", command) for command in commands]
+    return [call[1] for call in calls if call is not None]
 
 
 def anchors(document: Path) -> set[str]:
@@ -57,6 +62,18 @@ def test_links_lead_somewhere(document: Path) -> None:
         file = document.parent / target if target else document
         assert file.exists(), target
         assert not anchor or anchor in anchors(file), f"{target}#{anchor}"
+
+
+def linked(document: Path) -> set[Path]:
+    """The documents that it links to."""
+    targets = re.findall(r"\]\((?!https?:)([^)#]+\.md)", document.read_text())
+    return {(document.parent / target).resolve() for target in targets}
+
+
+def test_the_readme_leads_to_each_document_in_two_clicks() -> None:
+    first = linked(ROOT / "README.md")
+    second = {page for document in first if document.exists() for page in linked(document)}
+    assert set(DOCUMENTS) - first - second == {ROOT / "README.md"} - second
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=names(DOCUMENTS))
@@ -76,8 +93,10 @@ def test_commands_are_understood(document: Path, capsys: pytest.CaptureFixture[s
     for command in re.findall(r"`(mediaserver [^`]+)`", document.read_text()):  # may lack what it needs
         if command == "mediaserver dev-cloud":
             continue  # hands --help on
+        words = shlex.split(command)[1:]
+        first = next((place for place, word in enumerate(words) if word.startswith("-")), len(words))
         with pytest.raises(SystemExit) as ended:
-            _parser().parse_args([*shlex.split(command)[1:], "--help"])
+            _parser().parse_args([*words[:first], "--help", *words[first:]])
         assert ended.value.code == 0, command
         told = capsys.readouterr().out
         assert all(option in told for option in re.findall(r"--[a-z-]+", command)), command
@@ -85,8 +104,8 @@ def test_commands_are_understood(document: Path, capsys: pytest.CaptureFixture[s
 
 def test_commands_are_found() -> None:
     """Else the tests above would hold nothing."""
-    assert len(typed(ROOT / "README.md", "mediaserver")) >= 4
-    assert len(typed(ROOT / "docs" / "operations.md", "mediaserver")) >= 3
+    assert len(typed(ROOT / "docs" / "tutorial.md", "mediaserver")) >= 4
+    assert len(typed(ROOT / "docs" / "python.md", "mediaserver")) >= 3
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=names(DOCUMENTS))
@@ -128,52 +147,14 @@ def test_limits_are_where_the_document_says() -> None:
     assert len(rows) > 20
 
 
+def test_the_changelog_begins_with_the_version_of_the_package() -> None:
+    versions = re.findall(r"^## (\d+\.\d+\.\d+)$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert versions[0] == tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+
+
 def examples(document: Path, language: str) -> list[str]:
     """Its code blocks in that language."""
-    return re.findall(rf"^```{language}\n(.*?)^```", document.read_text(), re.MULTILINE | re.DOTALL)
-
-
-def with_own(example: str, own: dict[str, str]) -> str:
-    """The example with what its reader has to replace."""
-    for theirs, ours in own.items():
-        assert theirs in example
-        example = example.replace(theirs, ours)
-    return example
-
-
-async def printed(example: str, *command: str) -> str:
-    """What ``command`` writes, with the example as its input."""
-    process = await asyncio.create_subprocess_exec(
-        *command,
-        cwd=ROOT,
-        env=os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"},
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    try:
-        async with asyncio.timeout(60):
-            output, errors = await process.communicate(example.encode())
-    finally:
-        await stop(process, timeout_s=10)
-    assert process.returncode == 0, errors.decode()
-    return output.decode()
-
-
-async def test_the_python_example_of_the_readme_prints_results(tiny_models: Path, clip: Path) -> None:
-    (example,) = examples(ROOT / "README.md", "python")
-    async with live_server(tiny_models) as live:
-        own = {"ws://127.0.0.1:8080/ws/inference": live.socket_url, "clip.mp4": str(clip)}
-        lines = (await printed(with_own(example, own), "python", "-")).splitlines()
-    assert all(re.fullmatch(r"\d+ \[.*\]", line) for line in lines)
-    assert any("('red', " in line for line in lines)
-
-
-async def test_the_token_made_by_hand_is_a_good_one() -> None:
-    (example,) = (text for text in examples(ROOT / "docs" / "access.md", "sh") if "python" in text)
-    secret = "a key of more than 32 bytes, for tests"
-    token = await printed(with_own(example, {'"..."': f'"{secret}"'}), "bash", "-e")
-    assert verify(token.strip(), {"k1": secret}, Audience.SESSION, time.time()) == "ada"
+    return [block.text for block in code_blocks(document) if block.language == language]
 
 
 def test_the_page_in_ten_lines_is_told_as_it_is() -> None:
@@ -181,10 +162,71 @@ def test_the_page_in_ten_lines_is_told_as_it_is() -> None:
     assert minimal == (ROOT / "web" / "examples" / "minimal.js").read_text()
 
 
-def test_every_example_is_run() -> None:
-    """By the tests above, and those of the page's in `tests/web/test_examples.py`."""
-    counts = {
-        str(document.relative_to(ROOT)): len(examples(document, "python") + examples(document, "js"))
-        for document in DOCUMENTS
-    }
-    assert {name: count for name, count in counts.items() if count} == {"README.md": 1, "docs/browser.md": 2}
+BLOCKS = [block for document in DOCUMENTS for block in code_blocks(document)]
+PASTED = {"README.md", "docs/tutorial.md", "docs/python.md", "docs/models.md", "triton/README.md"}
+"""Documents whose blocks `tests/e2e/test_pasted.py` runs, all but the commands of the table."""
+DATA = {"http", "json", "sdp", "text", "toml", "yaml"}
+"""Languages of blocks that are no commands."""
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=str)
+def test_a_code_block_names_its_language(block: CodeBlock) -> None:
+    assert block.language, "output and drawings are `text`"
+
+
+@pytest.mark.parametrize("block", [block for block in BLOCKS if block.language not in DATA | {""}], ids=str)
+def test_a_code_block_is_run_or_listed(block: CodeBlock) -> None:
+    """By the pasting test, by the module that the comment before it names, or it is in the table."""
+    if block.document in PASTED:
+        return
+    if block.run_by is not None:
+        assert Path(block.document).name in (ROOT / block.run_by).read_text()
+        return
+    missing = [command for command in block.commands if not is_untested(block, command)]
+    assert missing == [], "write a test for it, or a row of `Tested and untested` in docs/measurements.md"
+
+
+@pytest.mark.parametrize("row", untested_rows(), ids=lambda row: f"{row.document} {' '.join(row.codes)}")
+def test_a_row_of_untested_commands_is_about_a_block(row: UntestedRow) -> None:
+    assert row.reason.strip()
+    assert any(row.covers(block, command) for block in BLOCKS for command in block.commands)
+
+
+@pytest.mark.parametrize("block", [block for block in BLOCKS if block.language in DATA], ids=str)
+def test_data_in_a_document_is_valid(block: CodeBlock, tmp_path: Path) -> None:
+    match block.language:
+        case "json":
+            texts = [block.text] if block.text.startswith(("{\n", "[\n")) else block.text.splitlines()
+            for text in texts:
+                json.loads(text)
+        case "yaml":
+            list(yaml.safe_load_all(block.text))
+        case "toml":
+            (file := tmp_path / "mediaserver.toml").write_text(block.text)
+            load(config_file=file, environment={})
+
+
+def test_the_json_lines_of_python_md_are_results() -> None:
+    (lines,) = (
+        block.text for block in BLOCKS if (block.document, block.language) == ("docs/python.md", "json")
+    )
+    result, event = map(decode_server, lines.encode().splitlines())
+    assert isinstance(result, Result)
+    assert isinstance(event, OcrEvent)
+    sent = msgspec.to_builtins(result)
+    assert json.loads(lines.splitlines()[0]).keys() == sent.keys() | {"clip", "time_s"}
+
+
+def test_blocks_commands_and_rows_are_understood() -> None:
+    text = (
+        "<!-- run by tests/test_documents.py -->\n```sh\n# no command\na b \\\n  c\n\n"
+        "cat > d <<'E'\ne\nE\nf\n```\n\n```console\n$ g\noutput\n```\n"
+    )
+    first, second = blocks_in("document.md", text)
+    assert first.commands == ["a b \\\n  c", "cat > d <<'E'\ne\nE", "f"]
+    assert (first.run_by, second.run_by) == ("tests/test_documents.py", None)
+    assert second.commands == ["g"]
+    assert UntestedRow(None, ("a b",), "why").covers(first, first.commands[0])
+    assert not UntestedRow("other.md", ("a b",), "why").covers(first, first.commands[0])
+    assert not UntestedRow(None, ("x",), "why").covers(first, first.commands[0])
+    assert UntestedRow(first.document, (), "why").covers(first, "anything")
