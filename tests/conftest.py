@@ -17,38 +17,50 @@ TESTS = Path(__file__).resolve().parent
 SHARED = TESTS.parents[1] / "shared"
 SLOW = (
     # Servers with clients in real time, browsers, a machine that boots.
-    *("e2e", "web", "boot"),
+    *("e2e", "web", "boot", "interop/test_chromium.py", "interop/test_webrtcbin.py"),
     # The command, its workers and an AWS, each in a process of its own.
     *("mediaserver/cli", "mediaserver/test_errors.py", "lambdas/test_dev.py"),
     *("mediaserver/server/test_run.py", "mediaserver/server/test_supervisor.py"),
     # Clips, bad networks and clients that dawdle, in real time.
-    *("mediaserver/client/test_client.py", "mediaserver/webrtc/test_receiver.py"),
+    *("mediaserver/client/test_client.py", "mediaserver/client/test_every_frame.py"),
+    *(
+        "mediaserver/client/test_moving.py",
+        "mediaserver/client/test_live_player.py",
+        "mediaserver/webrtc/test_receiver.py",
+    ),
     "mediaserver/server/test_http_connection.py",
+    # Several servers and an Envoy before them.
+    "fleet",
     # Thousands of inputs; days of the machine on demand, simulated.
     *("fuzz", "lambdas/test_simulation.py"),
+    # Networks of their own, and outages in real time.
+    "network",
     # Virtual environments, package indexes, cfn-lint.
     *("deploy/test_lock.py", "deploy/test_install_locked.py", "lambdas/test_template.py"),
 )
 SLOW_FIXTURES = {"triton_binary", "models_dir", "media_dir"}
 ALONE = (
-    # How late a picture is, or how fast a browser draws, says nothing beside another browser.
-    *("web/test_capture_time.py", "web/test_live.py", "web/test_overlay.py"),
-    *("e2e/test_loss.py", "e2e/test_overload.py", "mediaserver/webrtc/test_receiver.py"),
+    # Browsers, and servers with clients, in real time: beside others they would measure those.
+    *("e2e", "web", "fleet", "interop/test_chromium.py", "mediaserver/webrtc/test_receiver.py"),
+    *("network/test_stage.py", "network/test_lossy.py"),
 )
+NETWORK = ("network/test_narrow.py", "network/test_interrupted.py", "network/test_words.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Marks what `make test-unit` leaves out, and what `make test` runs after the others, by itself."""
-    slow, alone = ([TESTS / name for name in names] for names in (SLOW, ALONE))
-    for path in (*slow, *alone):
+    slow, alone, network = ([TESTS / name for name in names] for names in (SLOW, ALONE, NETWORK))
+    for path in (*slow, *alone, *network):
         if not path.exists():
             raise pytest.UsageError(f"{__file__} names {path}, which is not there")
     for item in items:
         fixtures = SLOW_FIXTURES.intersection(getattr(item, "fixturenames", ()))
         if fixtures or any(item.path.is_relative_to(path) for path in slow):
             item.add_marker(pytest.mark.slow)
-        if item.path in alone:
+        if any(item.path.is_relative_to(path) for path in alone):
             item.add_marker(pytest.mark.alone)
+        if item.path in network:
+            item.add_marker(pytest.mark.network)
 
 
 def _directory(variable: str, name: str) -> Path:

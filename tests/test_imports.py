@@ -14,23 +14,24 @@ TOP_LEVEL = {"inference", "signaling", "mediaserver", "lambdas", "tests"}
 ROOMS = {
     "errors": set(),
     "paths": {"errors"},
-    "child_process": set(),
-    "telemetry": {"errors"},
+    "packages": set(),
+    "child_process": {"errors"},
+    "telemetry": {"errors", "packages"},
     "settings": {"errors", "telemetry"},
     "webrtc": {"errors", "telemetry", "settings"},
-    "models": {"errors", "paths", "child_process", "telemetry", "settings"},
+    "models": {"errors", "paths", "packages", "child_process", "telemetry", "settings"},
     "session": {"errors", "telemetry", "settings", "webrtc", "models"},
     "client": {"errors", "telemetry", "settings", "webrtc", "models"},
-    "server": {"errors", "paths", "telemetry", "settings", "webrtc", "models", "session"},
+    "server": {"errors", "paths", "packages", "telemetry", "settings", "webrtc", "models", "session"},
     "cli": {
-        *("errors", "paths", "child_process", "telemetry", "settings"),
+        *("errors", "paths", "packages", "child_process", "telemetry", "settings"),
         *("webrtc", "models", "session", "client", "server"),
     },
     "__main__": {"cli"},
 }
 """The packages and modules at the top of `mediaserver/`, and those of them that each may import."""
 MAX_LINES = 400
-AIORTC_SEAM = "mediaserver/webrtc/aiortc_seam.py"
+AIORTC_SEAM = "mediaserver/webrtc/aiortc_seam/"
 
 
 def python_files(*folders: str) -> list[Path]:
@@ -98,27 +99,38 @@ def test_every_room_has_its_place_in_the_direction() -> None:
     ("package", "library", "files"),
     [
         ("inference", "onnxruntime", {"inference/engines/embedded.py"}),
-        ("inference", "tritonclient", {"inference/engines/triton.py"}),
+        ("inference", "tritonclient", {"inference/engines/triton.py", "inference/engines/triton_batches.py"}),
         ("inference", "aiortc", set()),
         ("inference", "aiohttp", set()),
         ("signaling", "aiohttp", {"signaling/websocket.py"}),
         ("signaling", "aiortc", set()),
-        ("mediaserver", "tritonclient", set()),
+        ("mediaserver", "tritonclient", {"mediaserver/models/triton_check.py"}),
         (
             "mediaserver",
             "onnx",
-            {"mediaserver/models/onnx_export.py", "mediaserver/models/triton_repository.py"},
+            {
+                *(
+                    f"mediaserver/models/onnx_{part}.py"
+                    for part in ("export", "front", "head", "nodes", "builder")
+                ),
+                *("mediaserver/models/conversion.py", "mediaserver/models/triton_repository.py"),
+                *("mediaserver/models/nanodet.py", "mediaserver/models/movenet.py"),
+            },
         ),
         ("signaling", "jwt", {"signaling/auth.py"}),
         ("mediaserver", "jwt", set()),
         ("mediaserver", "boto3", {"mediaserver/telemetry/cloudwatch.py"}),
         ("mediaserver", "botocore", {"mediaserver/telemetry/cloudwatch.py"}),
         ("lambdas", "jwt", {"lambdas/tokens.py"}),
-        ("lambdas", "boto3", {"lambdas/entry.py", "lambdas/invite.py", "lambdas/dev/cloud.py"}),
+        (
+            "lambdas",
+            "boto3",
+            {"lambdas/entry.py", "lambdas/invite.py", "lambdas/revoke.py", "lambdas/dev/cloud.py"},
+        ),
         (
             "lambdas",
             "botocore",
-            {"lambdas/auto_stop.py", "lambdas/errors.py", "lambdas/wiring.py", "lambdas/dev/cloud.py"},
+            {"lambdas/auto_stop.py", "lambdas/errors.py", "lambdas/wiring.py", "lambdas/dev/ec2.py"},
         ),
         ("lambdas", "moto", {"lambdas/dev/__main__.py", "lambdas/dev/cloud.py"}),
     ],
@@ -147,7 +159,8 @@ def _is_own(node: ast.Attribute) -> bool:
 def test_private_names_of_aiortc_stay_in_the_seam() -> None:
     of_aiortc = [path for path in python_files("mediaserver") if libraries(path) & {"aiortc", "aioice"}]
     found = {str(path.relative_to(ROOT)) for path in of_aiortc if private_names(path)}
-    assert found == {AIORTC_SEAM}
+    assert found
+    assert {path for path in found if not path.startswith(AIORTC_SEAM)} == set()
 
 
 def test_files_are_short_enough_to_read() -> None:

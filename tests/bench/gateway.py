@@ -51,7 +51,7 @@ async def _play(url: str, clip: str) -> Replay:
     ages_ms = []
     async with InferenceClient(url) as client:
         async for result in client.stream(clip):
-            if result.frame.capture_time_ms is not None:
+            if result.frame.capture_time_ms is not None and not result.frame.capture_time_estimated:
                 ages_ms.append(time.time() * 1000 - result.frame.capture_time_ms)
         return Replay(client.stats.frames_sent, client.stats.results, ages_ms)
 

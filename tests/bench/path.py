@@ -24,7 +24,8 @@ from rich.console import Console
 from mediaserver.child_process import stop
 from mediaserver.cli.replay import ReplayRequest, replay
 from mediaserver.client.client import Channel, InferenceClient
-from signaling.messages import PipelineConfig, Result
+from signaling.messages import Result
+from signaling.pipeline_config import PipelineConfig
 from tests.support.clips import write_clip
 from tests.support.live_server import live_server
 from tests.support.slow_engine import SlowEngine
@@ -47,10 +48,17 @@ class Server:
 
     async def buckets(self, histogram: str) -> dict[float, float]:
         """Cumulative counts by upper bound."""
-        async with aiohttp.ClientSession() as http, http.get(f"{self.url}metrics") as response:
-            text = await response.text()
-        found = re.findall(rf'mediaserver_{histogram}_bucket{{le="([^"]+)"}} (\S+)', text)
+        found = re.findall(rf'mediaserver_{histogram}_bucket{{le="([^"]+)"}} (\S+)', await self._metrics())
         return {float(bound): float(count) for bound, count in found}
+
+    async def counter(self, name: str) -> float:
+        """The sum over its labels."""
+        found = re.findall(rf"^mediaserver_{name}(?:{{[^}}]*}})? (\S+)$", await self._metrics(), re.MULTILINE)
+        return sum(map(float, found))
+
+    async def _metrics(self) -> str:
+        async with aiohttp.ClientSession() as http, http.get(f"{self.url}metrics") as response:
+            return await response.text()
 
 
 @asynccontextmanager
@@ -77,9 +85,17 @@ async def serving(*arguments: str, models: Path, processor: int | None = None) -
                 raise RuntimeError("the server did not start")
             found = re.search(r"http://\S+", line.decode())
             url = found[0] if found else url
+        reading = asyncio.create_task(_read_all(process.stderr))
         yield Server(process, url)
+        reading.cancel()
     finally:
         await stop(process, timeout_s=10)
+
+
+async def _read_all(log: asyncio.StreamReader) -> None:
+    """A pipe that nobody reads fills up, and the server's lines are lost."""
+    while await log.read(65536):
+        pass
 
 
 async def six() -> None:

@@ -188,7 +188,9 @@ async def clock() -> None:
         errors = [
             frame.capture_time_ms - drawn
             for frame in receiver.frames
-            if frame.capture_time_ms is not None and (drawn := read_barcode(frame.picture)) is not None
+            if frame.capture_time_ms is not None
+            and not frame.capture_time_estimated
+            and (drawn := read_barcode(frame.picture)) is not None
         ]
         print(f"  {codec:5} min {min(errors):6.2f}   {summary(errors)}   of {len(errors)} frames")
 

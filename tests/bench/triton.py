@@ -33,14 +33,14 @@ from inference.engines.frame_memory import FrameMemory
 from inference.engines.triton import TritonEngine
 from inference.model_metadata import INPUT
 from inference.stages import NETWORKS
-from mediaserver.models.local_triton import RunningTriton, fetch, free_ports, triton_server
+from mediaserver.models.local_triton import RunningTriton, TritonPorts, fetch, triton_server
 from tests.bench.path import serving
 from tests.support.clips import picture
 from tests.support.jpeg_client import jpeg_client
-from tests.support.live_server import LiveServer, live_server
+from tests.support.live_server import LiveServer, live_server, served_by
 from tests.support.load_clients import WARM_UP_S, load, session_of
 from tests.support.tiny_models import write_tiny_models
-from tests.support.triton_models import write_tiny_repository
+from tests.support.triton_models import write_replaying_repository, write_tiny_repository
 from tests.support.waiting import eventually
 
 RUN_S, FRAME_S = 0.03, 0.001
@@ -146,7 +146,7 @@ async def timed_server(triton: RunningTriton, models: Path) -> AsyncIterator[tup
         timed.append(TimedEngine(engine))
         return timed[0]  # type: ignore[return-value]
 
-    settings = {"engine": "triton", "triton_urls": (triton.grpc,), "rate_hints": False}
+    settings = {**served_by(triton), "rate_hints": False}
     async with live_server(models, wrap, **settings) as live:
         yield live, timed[0]
 
@@ -224,7 +224,7 @@ async def transport(triton: RunningTriton, models: Path, repository: Path) -> No
     async with contextlib.AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         write_tiny_repository(folder, models, pose_seconds=0.0)
-        fast = await stack.enter_async_context(triton_server(fetch(), folder, free_ports()))
+        fast = await stack.enter_async_context(triton_server(fetch(), folder, TritonPorts.free()))
         client = await stack.enter_async_context(InferenceServerClient(fast.grpc))
         memory = FrameMemory()
         stack.callback(memory.unlink)
@@ -264,13 +264,11 @@ async def transport(triton: RunningTriton, models: Path, repository: Path) -> No
 async def killed(triton: RunningTriton, models: Path, repository: Path) -> None:
     """Kill -9 and a new start under six sessions."""
     jpeg = cv2.imencode(".jpg", picture(0.0, (320, 240))[:, :, ::-1])[1].tobytes()
-    ports = free_ports()
+    ports = TritonPorts.free()
     server = fetch()
     async with contextlib.AsyncExitStack() as stack:
         running = await stack.enter_async_context(triton_server(server, repository, ports))
-        live = await stack.enter_async_context(
-            live_server(models, engine="triton", triton_urls=(running.grpc,))
-        )
+        live = await stack.enter_async_context(live_server(models, **served_by(running)))
         clients = [await stack.enter_async_context(jpeg_client(live, jpeg, pose=False)) for _ in range(6)]
         await eventually(lambda: all(client.detecting for client in clients))
         os.killpg(running.process.pid, signal.SIGKILL)
@@ -295,6 +293,35 @@ async def killed(triton: RunningTriton, models: Path, repository: Path) -> None:
         )
 
 
+async def lean(triton: RunningTriton, models: Path, repository: Path) -> None:
+    """The server's processor time a result: 8 streams of 15 frames/s, detection and pose of 5 persons."""
+    rows = []
+    async with contextlib.AsyncExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        write_replaying_repository(folder, models, persons=5)
+        replaying = await stack.enter_async_context(triton_server(fetch(), folder, TritonPorts.free()))
+        for _, port in itertools.product(range(3), (0, replaying.http_port)):
+            arguments = (
+                "--engine",
+                "triton",
+                "--triton-urls",
+                replaying.grpc,
+                "--triton-http-port",
+                str(port),
+            )
+            async with serving(*arguments, "--rate-hints", "false", models=models) as server:
+                clients = asyncio.create_task(load("detect_and_pose", server.socket_url, 8, 15, SECONDS + 2))
+                while await server.counter("results_sent_total") < 100:  # noqa: ASYNC110 - it is asked over HTTP
+                    await asyncio.sleep(0.1)
+                before, done = sum(server.process.cpu_times()[:2]), await server.counter("results_sent_total")
+                await asyncio.sleep(SECONDS)
+                spent = sum(server.process.cpu_times()[:2]) - before
+                done = await server.counter("results_sent_total") - done
+                await clients
+            rows.append(("HTTP" if port else "gRPC", f"{done:.0f}", f"{1000 * spent / done:.2f}"))
+    table("Processor time of the server a result", ("requests by", "results", "ms a result"), *rows)
+
+
 async def memory(triton: RunningTriton, models: Path, repository: Path) -> None:
     """Ten minutes of four sessions: does anything grow?"""
     arguments = ("--engine", "triton", "--triton-urls", triton.grpc)
@@ -316,10 +343,11 @@ MEASURES: dict[str, Callable[[RunningTriton, Path, Path], Awaitable[None]]] = {
     "batching": batching,
     "added": added,
     "transport": transport,
+    "lean": lean,
     "killed": killed,
     "memory": memory,
 }
-USUAL = ("batching", "added", "transport", "killed")
+USUAL = ("batching", "added", "transport", "lean", "killed")
 
 
 async def main(names: list[str]) -> None:
@@ -329,7 +357,7 @@ async def main(names: list[str]) -> None:
         write_tiny_repository(
             repository, write_tiny_models(models), pose_seconds=RUN_S, pose_seconds_a_frame=FRAME_S
         )
-        async with triton_server(fetch(), repository, free_ports()) as triton:
+        async with triton_server(fetch(), repository, TritonPorts.free()) as triton:
             for name in names or USUAL:
                 await MEASURES[name](triton, models, repository)
 

@@ -41,8 +41,9 @@ def token(
     secret: str | None = None,
     life_s: int = 60,
     subject: str = "ada",
+    **further: str,
 ) -> str:
-    claims = {"aud": audience, "sub": subject, "exp": int(time.time()) + life_s}
+    claims = {"aud": audience, "sub": subject, "exp": int(time.time()) + life_s, **further}
     return jwt.encode(claims, secret or KEYS[key_id], algorithm="HS256", headers={"kid": key_id})
 
 
@@ -105,6 +106,32 @@ async def test_a_lost_session_is_taken_up_again_with_the_token_that_has_expired_
         welcome = await say_hello(first, token=token())
         again = await say_hello(second, token=token(life_s=-60), resume=welcome["resume_token"])
         assert (again["type"], again["resumed"]) == ("welcome", True)
+
+
+async def test_a_token_with_an_id_begins_one_session_and_leads_back_to_it(live: LiveServer) -> None:
+    once = token(jti="7")
+    async with raw_socket(live) as first, raw_socket(live) as second, raw_socket(live) as third:
+        welcome = await say_hello(first, token=once)
+        assert welcome["type"] == "welcome"
+        refused = await say_hello(second, token=once)
+        assert (refused["code"], refused["fatal"]) == ("unauthorized", True)
+        assert "already" in refused["message"]
+        again = await say_hello(third, token=once, resume=welcome["resume_token"])
+        assert (again["type"], again["resumed"]) == ("welcome", True)
+
+
+async def test_a_token_that_found_no_place_is_as_good_as_before(tiny_models: Path) -> None:
+    keys = TokenKeys(json.dumps(KEYS))
+    async with live_server(tiny_models, token_keys=keys, max_sessions_per_subject=1) as small:
+        once = token(jti="7")
+        async with raw_socket(small) as first:
+            assert (await say_hello(first, token=token()))["type"] == "welcome"
+            async with raw_socket(small) as second:
+                assert (await say_hello(second, token=once))["reason"] == "too_many_sessions"
+            await first.send_json({"type": "bye"})
+        await eventually(lambda: small.server.sessions == 0)
+        async with raw_socket(small) as third:
+            assert (await say_hello(third, token=once))["type"] == "welcome"
 
 
 async def test_only_the_session_s_own_client_may_be_that_late(live: LiveServer) -> None:

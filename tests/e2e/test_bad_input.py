@@ -102,6 +102,26 @@ async def test_what_comes_before_hello_ends_the_connection(live: LiveServer) -> 
         assert await goodbye(socket) == "protocol_error"
 
 
+@pytest.mark.parametrize(
+    ("text", "code", "words"),
+    [
+        ("rubbish", "bad_message", "malformed"),
+        ('{"type": "dance"}', "unknown_type", "dance"),
+        ('{"type": "hello", "watch": "a b"}', "bad_message", "$.watch"),
+    ],
+)
+async def test_a_first_message_that_cannot_be_parsed_ends_the_connection(
+    live: LiveServer, text: str, code: str, words: str
+) -> None:
+    """It was meant as ``hello``: without an end its client would wait for ``welcome``."""
+    async with raw_socket(live) as socket:
+        await socket.send_str(text)
+        error = await answer(socket)
+        assert (error["type"], error["code"], error["fatal"]) == ("error", code, True)
+        assert words in error["message"]
+        assert await goodbye(socket) == "protocol_error"
+
+
 async def test_another_protocol_version_is_refused_with_words(live: LiveServer) -> None:
     async with raw_socket(live) as socket:
         error = await say(socket, {"type": "hello", "protocol": 99})
@@ -110,10 +130,14 @@ async def test_another_protocol_version_is_refused_with_words(live: LiveServer) 
         assert await goodbye(socket) == "protocol_error"
 
 
-async def test_a_text_message_that_is_too_long_ends_the_connection(live: LiveServer) -> None:
+@pytest.mark.parametrize(
+    "sdp", ["x" * MAX_TEXT_BYTES, "ü" * (MAX_TEXT_BYTES // 2)], ids=["ascii", "two bytes"]
+)
+async def test_a_text_message_of_too_many_bytes_ends_the_connection(live: LiveServer, sdp: str) -> None:
     async with raw_socket(live) as socket:
         await say(socket, HELLO)
-        error = await say(socket, {"type": "offer", "sdp": "x" * (MAX_TEXT_BYTES + 1)})
+        await socket.send_str(json.dumps({"type": "offer", "sdp": sdp}, ensure_ascii=False))
+        error = await answer(socket)
         assert (error["code"], error["fatal"]) == ("too_large", True)
         assert await goodbye(socket) == "protocol_error"
 
@@ -279,6 +303,18 @@ async def test_a_truncated_jpeg_is_refused_and_a_whole_one_still_gets_a_result(
         await say(socket, HELLO)
         await socket.send_bytes(jpeg[: len(jpeg) // 2])
         assert (await answer(socket))["code"] == "bad_frame"
+        await socket.send_bytes(jpeg)
+        assert (await answer(socket))["type"] == "result"
+
+
+async def test_in_lock_step_each_frame_that_cannot_be_decoded_is_answered(
+    live: LiveServer, jpeg: bytes
+) -> None:
+    async with raw_socket(live) as socket:
+        await say(socket, HELLO | {"every_frame": True})
+        for _ in range(6):
+            await socket.send_bytes(jpeg[: len(jpeg) // 2])
+            assert (await answer(socket))["code"] == "bad_frame"
         await socket.send_bytes(jpeg)
         assert (await answer(socket))["type"] == "result"
 

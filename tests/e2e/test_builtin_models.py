@@ -10,13 +10,14 @@ import pytest
 
 from inference.catalogue import BUILT_IN
 from inference.engines.contract import Task
-from inference.tracker import iou
+from inference.matching import iou
 from mediaserver.client.client import InferenceClient
 from mediaserver.paths import sample_clip
 from rendered_world import film
 from rendered_world.canvas import HEIGHT, WIDTH
 from rendered_world.scene import HELD_OUT
-from signaling.messages import Event, OcrEvent, PipelineConfig, Result
+from signaling.messages import Event, OcrEvent, Result
+from signaling.pipeline_config import PipelineConfig
 from tests.support.accuracy import MarkedPictures, offline, through_webrtc, write_clip
 from tests.support.live_server import live_server
 
@@ -30,8 +31,8 @@ async def test_held_out_scenes_are_found_through_webrtc(task: Task, least: float
     pictures = await asyncio.to_thread(MarkedPictures.rendered, range(HELD_OUT, HELD_OUT + SCENES), task)
     clip, model = tmp_path / "scenes.mkv", BUILT_IN / f"{task}.onnx"
     await asyncio.to_thread(write_clip, clip, pictures.frames, HOLD_S)
-    _, ap50 = pictures.average_precision(await through_webrtc(model, pictures, clip, HOLD_S))
-    _, ap50_offline = pictures.average_precision((await offline(model, pictures))[0])
+    _, ap50 = pictures.average_precision(await through_webrtc({task: model}, pictures, clip, HOLD_S))
+    _, ap50_offline = pictures.average_precision((await offline({task: model}, pictures))[0])
     print(f"{task}: AP50 {ap50:.1f} through WebRTC, {ap50_offline:.1f} offline")
     assert ap50 >= least
 

@@ -10,25 +10,30 @@ import contextlib
 import gc
 import itertools
 import os
+import re
 import threading
+import weakref
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import psutil
+import pytest
 from aiohttp import ClientWebSocketResponse
-from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription, VideoStreamTrack
+from aiortc import RTCPeerConnection, RTCSessionDescription
 from yarl import URL
 
 from mediaserver.session.connection import Connection
 from mediaserver.session.session import Session
 from mediaserver.settings.types import NetworkInterface
 from mediaserver.webrtc.peer import Peer
-from mediaserver.webrtc.peer_close import close_peer_connection
 from mediaserver.webrtc.receiver import VideoReceiver
 from tests.support.live_server import LiveServer, live_server, raw_socket
+from tests.support.offers import offering
+from tests.support.peer_pair import BarcodeCamera
 from tests.support.waiting import eventually
+from tests.support.webrtc_client import WebrtcClient, webrtc_client
 
 CLIENTS = int(os.environ.get("SOAK_CLIENTS", "144"))
 AT_ONCE = 24
@@ -60,19 +65,6 @@ async def greeted(live: LiveServer, **hello: str) -> AsyncIterator[ClientWebSock
     async with raw_socket(live) as socket:
         await say(socket, type="hello", channel="websocket", answered_by="welcome", **hello)
         yield socket
-
-
-@contextlib.asynccontextmanager
-async def offering() -> AsyncIterator[RTCPeerConnection]:
-    """A peer connection that has an offer."""
-    peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
-    try:
-        peer.addTransceiver(VideoStreamTrack(), direction="sendonly")
-        peer.createDataChannel("results")
-        await peer.setLocalDescription(await peer.createOffer())
-        yield peer
-    finally:
-        await close_peer_connection(peer)
 
 
 def abort(socket: ClientWebSocketResponse) -> None:
@@ -260,7 +252,7 @@ async def test_of_clients_that_come_and_go_nothing_stays(tiny_models: Path, jpeg
                 await eventually(lambda: (count() - counted).total() <= allowed, 10)  # noqa: B023
             more = count() - counted
             assert more.total() <= allowed
-        assert held() == Counter()
+        await eventually(lambda: not held(), 10)
         assert live.metric("sessions_live") == live.metric("frames_in_flight") == 0
         # A reason that is rare may be new; a label for each client would be as many as these.
         assert len(metric_labels(live) - labels) < 10
@@ -270,3 +262,108 @@ async def test_of_clients_that_come_and_go_nothing_stays(tiny_models: Path, jpeg
         assert growth < 60 * 2**20
         assert live.ended("internal_error") == live.metric("receive_faults_total") == 0
     await eventually(lambda: len(asyncio.all_tasks()) == 1)
+
+
+def parts_of_peer(live: LiveServer) -> list[object]:
+    """Of the one that there is, the server's end."""
+    (connection,) = live.server._connections
+    assert connection._service is not None
+    peer = connection._service.media._peer
+    assert peer is not None
+    aiortc_peer = peer._connection
+    assert aiortc_peer.sctp is not None
+    dtls = aiortc_peer.sctp.transport
+    return [peer, peer.receiver, aiortc_peer, aiortc_peer.sctp, dtls, dtls.transport]
+
+
+async def says_bye(live: LiveServer, client: WebrtcClient) -> None:
+    await client.socket.send_json({"type": "bye"})
+
+
+async def is_cut_off(live: LiveServer, client: WebrtcClient) -> None:
+    """And does not come back in time."""
+    client.cut()
+    abort(client.socket)
+
+
+async def falls_silent(live: LiveServer, client: WebrtcClient) -> None:
+    """Its socket works on; the peer connection is kept for who might come back to it."""
+    client.cut()
+    await eventually(lambda: live.ended("media_timeout") == 1)
+
+
+async def is_cut_off_while_media_goes_on(live: LiveServer, client: WebrtcClient) -> None:
+    """It is served without its socket, until its media ends, too."""
+    abort(client.socket)
+    await eventually(lambda: live.ended("client_gone") == 1)
+    await asyncio.sleep(0.5)
+    client.cut()
+
+
+async def offers_again(live: LiveServer, client: WebrtcClient) -> None:
+    async with offering() as peer:
+        await client.socket.send_json({"type": "offer", "sdp": peer.localDescription.sdp})
+        await eventually(lambda: [each for each in client.messages if each["type"] == "answer"])
+        await client.socket.send_json({"type": "bye"})
+        await eventually(lambda: live.metric("connections_open") == 0)
+
+
+async def sees_the_server_end(live: LiveServer, client: WebrtcClient) -> None:
+    await live.server.drain()
+
+
+@contextlib.contextmanager
+def collecting_nothing() -> Iterator[list[weakref.ref[object]]]:
+    """What the list refers to must be gone in the end."""
+    parts: list[weakref.ref[object]] = []
+    gc.collect()
+    gc.disable()
+    try:
+        yield parts
+    finally:
+        gc.enable()
+
+
+SHORT = {"liveness_timeout_s": 1.0, "no_media_timeout_s": 1.5, "resume_window_s": 0.5}
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        *(says_bye, is_cut_off, is_cut_off_while_media_goes_on),
+        *(falls_silent, offers_again, sees_the_server_end),
+    ],
+)
+async def test_closed_peer_connections_do_not_wait_for_the_collector(
+    tiny_models: Path, end: Callable[[LiveServer, WebrtcClient], Awaitable[None]]
+) -> None:
+    """Each has sockets, keys, decoders and threads, and pictures in them."""
+    server = live_server(tiny_models, ice_interfaces=(NetworkInterface("127.0.0.1"),), **SHORT)
+    async with server as live, webrtc_client(live) as client:
+        with collecting_nothing() as parts:
+            client.sender.replaceTrack(BarcodeCamera(15))
+            await eventually(lambda: live.metric("frames_inferred_total") > 3)
+            parts.extend(map(weakref.ref, parts_of_peer(live)))
+            await end(live, client)
+            await eventually(lambda: live.metric("connections_open") == 0)
+            await eventually(lambda: not [part for part in parts if part() is not None])
+
+
+def without_candidates(sdp: str) -> str:
+    return "".join(line for line in sdp.splitlines(True) if not line.startswith("a=candidate"))
+
+
+def led_nowhere(sdp: str) -> str:
+    """Every candidate is one that nobody answers at."""
+    return re.sub(r"(a=candidate:\S+ \d+ \S+ \d+) \S+ \d+", r"\1 192.0.2.1 9", sdp)
+
+
+@pytest.mark.parametrize("lead", [without_candidates, led_nowhere])
+async def test_nor_do_those_that_found_no_path(tiny_models: Path, lead: Callable[[str], str]) -> None:
+    async with live_server(tiny_models, **SHORT) as live, greeted(live) as socket, offering() as peer:
+        with collecting_nothing() as parts:
+            await say(socket, type="offer", sdp=lead(peer.localDescription.sdp), answered_by="answer")
+            parts.extend(map(weakref.ref, parts_of_peer(live)))
+            await socket.send_json({"type": "candidate", "candidate": None})
+            assert [message async for message in socket][-1].json()["reason"] == "no_media"
+            await eventually(lambda: not [part for part in parts if part() is not None])

@@ -11,7 +11,8 @@ import pytest
 import pytest_asyncio
 
 from mediaserver.client.client import Channel, InferenceClient
-from signaling.messages import Event, OcrEvent, PipelineConfig, Result
+from signaling.messages import Event, OcrEvent, Result
+from signaling.pipeline_config import PipelineConfig
 from tests.support.clips import truth
 from tests.support.live_server import LiveServer, live_server
 
@@ -59,7 +60,7 @@ async def test_every_result_names_its_frame(live: LiveServer, clip: Path) -> Non
     assert all(result.frame.rtp_timestamp is not None for result in results)
     times = [result.frame.pts_ms for result in results]
     assert times == sorted(times)
-    timed = [result.frame for result in results if result.frame.capture_time_ms is not None]
+    timed = [result.frame for result in results if not result.frame.capture_time_estimated]
     assert timed, "no sender report came in time"
     for frame in timed:
         assert began_ms - 100 < frame.capture_time_ms < time.time() * 1000 + 100

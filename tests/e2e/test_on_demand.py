@@ -17,13 +17,14 @@ pytest.importorskip("moto", reason="the functions are tested over moto: pip inst
 from moto import mock_aws
 
 from lambdas.dev.api import Clock
-from lambdas.dev.cloud import HOST_FOUND_AFTER, Cloud, settings
+from lambdas.dev.cloud import Cloud, settings
+from lambdas.dev.ec2 import HOST_FOUND_AFTER
 from lambdas.lifecycle import Outcome
 from lambdas.media_server import MediaServer, Probe, ServerUnreachable
 from lambdas.tokens import Audience, mint
+from mediaserver.child_process import free_ports
 from mediaserver.client.client import InferenceClient, Unreachable
 from mediaserver.settings.types import TokenKeys
-from tests.support.free_port import free_ports
 from tests.support.gateway import gateway
 from tests.support.live_server import LiveServer, live_server
 from tests.support.waiting import eventually

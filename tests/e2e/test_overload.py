@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from inference.engines.contract import Engine, Head, Task
 from mediaserver.client.client import InferenceClient
-from signaling.messages import PipelineConfig, Result
+from signaling.messages import Result
+from signaling.pipeline_config import PipelineConfig
 from tests.support.live_server import live_server
 from tests.support.slow_engine import SlowEngine
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from mediaserver.client.client import InferenceClient
-from mediaserver.client.clip import ClipPlayer
-from signaling.messages import PipelineConfig, Rate
+from signaling.messages import Rate, ServerMessage
+from signaling.pipeline_config import PipelineConfig
 from tests.support.clips import write_clip
 from tests.support.live_server import live_server
 from tests.support.slow_engine import SlowEngine
@@ -32,9 +32,10 @@ async def test_no_more_is_asked_for_than_the_clip_gives(tiny_models: Path, tmp_p
     hints: list[Rate] = []
 
     class Watching(InferenceClient):
-        def _obey(self, rate: Rate, player: ClipPlayer) -> None:
-            hints.append(rate)
-            super()._obey(rate, player)
+        def _take(self, message: ServerMessage) -> None:
+            if isinstance(message, Rate):
+                hints.append(message)
+            super()._take(message)
 
     clip = write_clip(tmp_path / "slow.mp4", seconds=5, fps=8)
     async with live_server(tiny_models) as live:

@@ -11,9 +11,10 @@ from inference.catalogue import find_models
 from inference.engines.contract import Task
 from inference.engines.embedded import EmbeddedEngine
 from inference.heads.detections import decode
-from inference.tracker import iou
+from inference.matching import iou
 from mediaserver.client.client import InferenceClient
-from signaling.messages import Event, OcrEvent, PipelineConfig, Result
+from signaling.messages import Event, OcrEvent, Result
+from signaling.pipeline_config import PipelineConfig
 from tests.support.frames import canvas_of, frames
 from tests.support.live_server import live_server
 

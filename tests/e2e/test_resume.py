@@ -5,11 +5,18 @@ from __future__ import annotations
 import asyncio
 import json
 from pathlib import Path
+from typing import Any
 
+import cv2
+import numpy as np
 import pytest
+from aiohttp import ClientWebSocketResponse
 
+from mediaserver.client.channel import Channel
 from mediaserver.client.client import InferenceClient, Unreachable
-from signaling.messages import EndReason, PipelineConfig, Result
+from mediaserver.session.session import Session
+from signaling.messages import EndReason, Event, OcrEvent, Result
+from signaling.pipeline_config import PipelineConfig
 from tests.support.clips import write_clip
 from tests.support.live_server import LiveServer, live_server, raw_socket
 from tests.support.waiting import eventually
@@ -21,6 +28,11 @@ def cut_connections(live: LiveServer) -> None:
         transport = connection._socket._request.transport
         assert transport is not None
         transport.abort()
+
+
+async def play(client: InferenceClient, clip: Path) -> None:
+    async for _ in client.stream(clip):
+        pass
 
 
 async def test_a_lost_connection_is_taken_up_again_as_the_same_session(tiny_models: Path, clip: Path) -> None:
@@ -66,15 +78,97 @@ async def test_after_the_window_the_client_gives_up_with_words(tiny_models: Path
     clip = write_clip(tmp_path / "long.mp4", seconds=20, size=(320, 240))
     async with live_server(tiny_models, resume_window_s=0.5) as live:
         async with InferenceClient(live.socket_url) as client:
-
-            async def watch() -> None:
-                async for _ in client.stream(clip):
-                    pass
-
-            watching = asyncio.create_task(watch())
+            watching = asyncio.create_task(play(client, clip))
             await eventually(lambda: client.stats.results > 2)
-            live.server.pause(60, if_idle=False)  # from now on every connect gets 503
+            live.server._shortage.note("no ports")  # from now on every connect gets 503
             cut_connections(live)
             with pytest.raises(Unreachable, match="try again"):
                 await watching
         assert live.ended(EndReason.CLIENT_GONE) == 1
+
+
+def sign() -> bytes:
+    """A picture with a word in it, as JPEG."""
+    picture = np.full((240, 320, 3), 255, np.uint8)
+    cv2.putText(picture, "EXIT", (60, 140), cv2.FONT_HERSHEY_SIMPLEX, 2.5, (0, 0, 0), 6)
+    return bytes(cv2.imencode(".jpg", picture)[1])
+
+
+def session_of(live: LiveServer) -> Session:
+    (connection,) = live.server._connections
+    assert connection._service is not None
+    return connection._service.session
+
+
+async def texts(socket: ClientWebSocketResponse) -> dict[str, Any]:
+    """The next event of OCR, while pictures are sent."""
+    async with asyncio.timeout(20):
+        while True:
+            await socket.send_bytes(sign())
+            while (message := await socket.receive_json())["type"] != "result":
+                if message.get("event") == "ocr":
+                    return dict(message)
+            await asyncio.sleep(0.1)
+
+
+@pytest.mark.parametrize("attempt", range(3))
+async def test_texts_come_though_the_socket_drops_between_trigger_and_answer(
+    tiny_models: Path, attempt: int
+) -> None:
+    async with live_server(tiny_models) as live:
+        async with raw_socket(live) as socket:
+            await socket.send_json({"type": "hello", "channel": "websocket"})
+            welcome = await socket.receive_json(timeout=5)
+            session = session_of(live)
+            await socket.send_json({"type": "trigger"})
+            await socket.send_bytes(sign())
+            await eventually(lambda: session.pipeline._ocr is not None)
+            cut_connections(live)
+            await eventually(lambda: live.metric("connections_open") == 0)
+        async with raw_socket(live) as socket:
+            resume = {"resume": welcome["resume_token"], "last_event_id": 0}
+            await socket.send_json({"type": "hello", "channel": "websocket", **resume})
+            event = await texts(socket)
+        assert event["id"] == 1
+        assert [found["text"] for found in event["texts"]] == ["EXIT"]
+
+
+async def test_events_that_a_client_has_not_got_come_again_and_no_others(tiny_models: Path) -> None:
+    async with live_server(tiny_models) as live:
+        resume: dict[str, object] = {}
+        for count in (1, 2):
+            async with raw_socket(live) as socket:
+                await socket.send_json({"type": "hello", "channel": "websocket", **resume})
+                welcome = await socket.receive_json(timeout=5)
+                await socket.send_json({"type": "trigger"})
+                event = await texts(socket)
+                assert event["id"] == count, "what it has got does not come again"
+                cut_connections(live)
+                await eventually(lambda: live.metric("connections_open") == 0)
+            resume = {"resume": welcome["resume_token"], "last_event_id": count}
+        async with raw_socket(live) as socket:
+            await socket.send_json({"type": "hello", "channel": "websocket", **resume, "last_event_id": 1})
+            assert (await texts(socket))["id"] == 2, "it was lost on its way"
+
+
+async def test_our_client_gets_each_event_once(tiny_models: Path, tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", seconds=8, size=(320, 240))
+    ids: list[int] = []
+
+    def take(event: Event) -> None:
+        if isinstance(event, OcrEvent):
+            ids.append(event.id)
+
+    async with live_server(tiny_models) as live:
+        async with InferenceClient(live.socket_url, channel=Channel.JPEG, on_event=take) as client:
+            playing = asyncio.create_task(play(client, clip))
+            await eventually(lambda: client.stats.results > 2)
+            for expected in ([1], [1, 2]):
+                pipeline = session_of(live).pipeline
+                await client.request_ocr()
+                await eventually(lambda: pipeline._ocr is not None)  # noqa: B023
+                cut_connections(live)
+                await eventually(lambda: ids == expected)  # noqa: B023
+            await playing
+            assert client.stats.reconnects == 2
+    assert ids == [1, 2]

@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
 import numpy as np
 import pytest
-from tritonclient.grpc.aio import InferenceServerClient
 
 from inference.catalogue import find_models
-from inference.engines.contract import Task
 from inference.engines.embedded import EmbeddedEngine
 from inference.engines.triton import TritonEngine
 from inference.stages import FRAME_NETWORKS, Stage
 from mediaserver.client.client import InferenceClient
-from mediaserver.models.local_triton import free_ports, triton_server
+from mediaserver.models.local_triton import TritonPorts, triton_server
 from mediaserver.models.triton_repository import Flavour, write_repository
-from signaling.messages import PipelineConfig
-from tests.support.clips import picture, truth
+from signaling.pipeline_config import PipelineConfig
+from tests.support.clips import truth
 from tests.support.frames import canvas_of, frames
 from tests.support.jpeg_client import jpeg_client
-from tests.support.live_server import live_server
+from tests.support.live_server import live_server, served_by
 from tests.support.reading import read_text
 from tests.support.triton_models import write_tiny_repository
 from tests.support.waiting import eventually
@@ -38,10 +36,12 @@ async def test_a_session_begins_before_triton_and_finds_what_is_there(
     triton_binary: Path, tiny_models: Path, clip: Path, tmp_path: Path
 ) -> None:
     """Triton is down at the start: nobody is let in, nothing ends. Then it comes, and a clip goes through."""
-    ports = free_ports()
+    ports = TritonPorts.free()
     write_tiny_repository(tmp_path, tiny_models)
     url = f"127.0.0.1:{ports.grpc}"
-    async with live_server(tiny_models, wait_ready=False, engine="triton", triton_urls=(url,)) as live:
+    async with live_server(
+        tiny_models, wait_ready=False, engine="triton", triton_urls=(url,), triton_http_port=ports.http
+    ) as live:
         await eventually(lambda: url in (live.server.trouble or ""))
         async with aiohttp.ClientSession() as http, http.get(f"{live.http_url}readyz") as response:
             body = await response.json()
@@ -66,13 +66,11 @@ async def test_a_session_begins_before_triton_and_finds_what_is_there(
 async def test_sessions_outlive_a_triton_that_is_killed(
     triton_binary: Path, tiny_models: Path, jpeg: bytes, tmp_path: Path
 ) -> None:
-    ports = free_ports()
+    ports = TritonPorts.free()
     write_tiny_repository(tmp_path, tiny_models)
     async with contextlib.AsyncExitStack() as stack:
         triton = await stack.enter_async_context(triton_server(triton_binary, tmp_path, ports))
-        live = await stack.enter_async_context(
-            live_server(tiny_models, engine="triton", triton_urls=(triton.grpc,))
-        )
+        live = await stack.enter_async_context(live_server(tiny_models, **served_by(triton)))
         clients = [
             await stack.enter_async_context(jpeg_client(live, jpeg, pose=False)) for _ in range(SESSIONS)
         ]
@@ -95,64 +93,15 @@ async def test_sessions_outlive_a_triton_that_is_killed(
         assert live.server.sessions >= SESSIONS
 
 
-async def test_sessions_fill_batches_as_a_client_does_that_only_asks(
-    triton_binary: Path, tiny_models: Path, jpeg: bytes, tmp_path: Path
-) -> None:
-    """A model whose cost grows slower than its batch: 30 ms a run, 1 ms a frame."""
-    write_tiny_repository(tmp_path, tiny_models, pose_seconds=0.03, pose_seconds_a_frame=0.001)
-    async with triton_server(triton_binary, tmp_path, free_ports()) as triton:
-        bare = await TritonEngine.open([triton.grpc], deadline_s=10)
-        await bare.ready()
-        frame = canvas_of(picture(0.0))[np.newaxis]
-
-        async def ask() -> None:
-            while True:
-                await bare.infer(Task.POSE, frame)
-
-        asking = [asyncio.create_task(ask()) for _ in range(16)]
-        bare_rate, _ = await runs_of_pose(triton.grpc, 3.0)
-        for task in asking:
-            task.cancel()
-        await asyncio.gather(*asking, return_exceptions=True)
-        await bare.close()
-        async with contextlib.AsyncExitStack() as stack:
-            live = await stack.enter_async_context(
-                live_server(tiny_models, engine="triton", triton_urls=(triton.grpc,), rate_hints=False)
-            )
-            for _ in range(8):
-                await stack.enter_async_context(jpeg_client(live, jpeg, interval_s=0.03, detect=False))
-            await eventually(lambda: live.metric("frames_in_flight") > 8, 30)
-            rate, mean_batch = await runs_of_pose(triton.grpc, 3.0)
-    assert mean_batch >= 3
-    assert rate >= 0.7 * bare_rate, "0.9 and more on a machine with nothing else to do"
-
-
-async def runs_of_pose(url: str, seconds: float) -> tuple[float, float]:
-    """Frames a second and the mean batch, as Triton counts them."""
-
-    async def counts() -> tuple[int, int]:
-        model = (await client.get_inference_statistics(str(Task.POSE))).model_stats[0]
-        return model.inference_count, model.execution_count
-
-    async with InferenceServerClient(url) as client:
-        before = await counts()
-        await asyncio.sleep(seconds)
-        after = await counts()
-    frames, executions = after[0] - before[0], after[1] - before[1]
-    return frames / seconds, frames / executions
-
-
 async def test_a_slow_triton_slows_all_sessions_alike_and_nothing_waits_past_its_deadline(
     triton_binary: Path, tiny_models: Path, jpeg: bytes, tmp_path: Path
 ) -> None:
     write_tiny_repository(tmp_path, tiny_models, pose_seconds=0.15, pose_seconds_a_frame=0.15)
     deadline_ms = 2000
     async with contextlib.AsyncExitStack() as stack:
-        triton = await stack.enter_async_context(triton_server(triton_binary, tmp_path, free_ports()))
+        triton = await stack.enter_async_context(triton_server(triton_binary, tmp_path, TritonPorts.free()))
         live = await stack.enter_async_context(
-            live_server(
-                tiny_models, engine="triton", triton_urls=(triton.grpc,), inference_deadline_ms=deadline_ms
-            )
+            live_server(tiny_models, inference_deadline_ms=deadline_ms, **served_by(triton))
         )
         clients = [
             await stack.enter_async_context(jpeg_client(live, jpeg, interval_s=0.05, detect=False))
@@ -181,7 +130,7 @@ async def test_real_models_give_the_same_from_both_engines(
         for _, picture in frames(media_dir / f"{name}.mp4", every=15, until_s=1.0)
     ]
     async with contextlib.AsyncExitStack() as stack:
-        triton = await stack.enter_async_context(triton_server(triton_binary, tmp_path, free_ports()))
+        triton = await stack.enter_async_context(triton_server(triton_binary, tmp_path, TritonPorts.free()))
         remote = await TritonEngine.open([triton.grpc], deadline_s=20)
         stack.push_async_callback(remote.close)
         local = await EmbeddedEngine.open(files)
@@ -189,15 +138,17 @@ async def test_real_models_give_the_same_from_both_engines(
         await remote.ready()
         seen = 0
         for network in (FRAME_NETWORKS[Stage.DETECT], FRAME_NETWORKS[Stage.POSE]):
+            # What is in the repository picks the best candidates itself, and its head says so.
+            head = remote.models[network.task].layout
+            assert remote.models[network.task] == replace(local.models[network.task], layout=head)
             for picture in pictures:
-                info = local.models[network.task]
-                assert remote.models[network.task] == info
                 expected, found = [
-                    network.decode(tuple(output[0] for output in head), info, 0.35)
-                    for head in (
-                        await local.infer(network.task, picture[np.newaxis]),
-                        await remote.infer(network.task, picture[np.newaxis]),
+                    network.decode(
+                        tuple(output[0] for output in await engine.infer(network.task, picture[np.newaxis])),
+                        engine.models[network.task],
+                        0.35,
                     )
+                    for engine in (local, remote)
                 ]
                 seen += len(expected.scores)
                 np.testing.assert_allclose(found.boxes, expected.boxes, atol=0.01)

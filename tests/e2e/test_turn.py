@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 
+from mediaserver.child_process import free_ports
 from mediaserver.client.client import InferenceClient, Refused, Unreachable
 from mediaserver.settings.types import IceUrl, NetworkInterface, Secret
 from signaling.messages import Result
-from tests.support.free_port import free_ports, listens
+from tests.support.listening import listens
 from tests.support.live_server import LiveServer, live_server
 from tests.support.waiting import eventually
 

@@ -146,20 +146,33 @@ class TestTogether:
             await (await visit_worker(http, server, 0)).leave()
             await (await visit_worker(http, server, 1)).leave()
 
-    async def test_a_session_is_taken_up_by_its_worker_and_another_says_that_it_begins_anew(
+    async def test_a_session_is_taken_up_by_its_worker_and_another_begins_anew_under_its_id(
         self, server: ServerProcess
     ) -> None:
         async with fresh_http() as http:
             first = await visit_worker(http, server, 0)
             token = first.welcome["resume_token"]
+            await first.socket.close()
             seen = set()
             while seen != {True, False}:
                 again = await visit(http, server, token)
                 assert again.welcome["type"] == "welcome"
-                assert again.welcome["resumed"] == (again.welcome["session"] == first.welcome["session"])
+                assert again.welcome["session"] == first.welcome["session"]
                 seen.add(again.welcome["resumed"])
                 if not again.welcome["resumed"]:
                     await again.leave()
+
+    async def test_sessions_are_spread_evenly(self, server: ServerProcess) -> None:
+        async with fresh_http() as http:
+            await until_metric(http, server, "connections_open", 0)
+            visitors = [await visit(http, server) for _ in range(2)]
+            sessions = [visitor.welcome["session"] for visitor in visitors]
+            await eventually(
+                lambda: {line["session"] for line in server.lines("session started")} >= {*sessions}
+            )
+            assert {server.worker_of(session) for session in sessions} == {0, 1}
+            for visitor in visitors:
+                await visitor.leave()
 
     async def test_metrics_are_the_same_whoever_answers(self, server: ServerProcess) -> None:
         async with fresh_http() as http:
@@ -261,3 +274,22 @@ async def test_workers_end_when_their_parent_crashes(tiny_models: Path) -> None:
         assert (closing["type"], closing["reason"]) == ("closing", "server_shutdown")
         _, alive = await asyncio.to_thread(psutil.wait_procs, workers, timeout=10)
         assert not alive
+
+
+async def test_ready_means_all_workers(tiny_models: Path) -> None:
+    """Asked as soon as it answers, over a new connection each time: once ready, all listen."""
+    async with server_process(tiny_models, workers=3, wait_ready=False) as server, fresh_http() as http:
+        await eventually(lambda: server.text.count("listening on ") >= 1, 30)
+        states = []
+        while "ready" not in states:
+            async with http.get(f"{server.http_url}readyz") as answer:
+                states.append((await answer.json())["state"])
+        workers = psutil.Process(server.process.pid).children()
+        listening = [
+            connection
+            for worker in workers
+            for connection in worker.net_connections("tcp")
+            if connection.status == psutil.CONN_LISTEN and connection.laddr.port == server.port
+        ]
+        assert len(listening) == 3, states
+        assert set(states) <= {"loading", "ready"}

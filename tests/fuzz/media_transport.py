@@ -19,7 +19,7 @@ from aiortc.rtcrtpreceiver import RemoteStreamTrack
 
 from inference.account import Account
 from inference.fair_threads import FairThreads, Lane
-from mediaserver.webrtc.aiortc_seam import guard_sources
+from mediaserver.webrtc.aiortc_seam.dtls import guard_sources
 from mediaserver.webrtc.datagram_guard import SourceLimit
 from mediaserver.webrtc.receiver import VideoReceiver
 from tests.support.receive_counts import ReceiveCounts
@@ -57,7 +57,7 @@ async def receiving() -> AsyncIterator[MediaTransport]:
     """With a `VideoReceiver` of VP8 and H.264 behind it, both with retransmission."""
     dtls = RTCDtlsTransport(RTCIceTransport(RTCIceGatherer([])), [RTCCertificate.generateCertificate()])
     refused: list[str] = []
-    guard_sources(dtls, SourceLimit().admits, refused.append)
+    guard_sources(dtls, int, SourceLimit().admits, refused.append)
     receiver = RTCRtpReceiver("video", dtls)
     receiver._track = RemoteStreamTrack("video")
     receiver._set_rtcp_ssrc(OUR_SSRC)

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from mediaserver.settings.types import NetworkInterface
+from mediaserver.webrtc.datagram_guard import datagram_surplus
 from mediaserver.webrtc.peer import Peer
 from mediaserver.webrtc.remote_candidates import candidate_budget
 from tests.fuzz.media_transport import NoDecoding
@@ -22,6 +23,7 @@ async def idle_peer() -> AsyncIterator[Peer]:
         on_failed=lambda: None,
         on_refused=lambda words: None,
         candidate_budget=candidate_budget(),
+        datagram_surplus=datagram_surplus(),
         observer=counts,
         interfaces=(NetworkInterface("127.0.0.1"),),
     )

@@ -9,7 +9,7 @@ import contextlib
 import io
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -34,7 +34,7 @@ from rendered_world.canvas import HEIGHT, WIDTH
 from rendered_world.scene import Truth, still
 from rendered_world.things import LABELS
 from signaling.findings import WireDetection, WirePose
-from signaling.messages import PipelineConfig
+from signaling.pipeline_config import PipelineConfig
 from tests.support.frames import frame_of
 from tests.support.live_server import live_server
 
@@ -122,11 +122,15 @@ class MarkedPictures:
                 entries.append(result)
         return entries
 
-    def average_precision(self, results: list[dict[str, Any]]) -> tuple[float, float]:
-        """AP and AP50, 0..100."""
+    def average_precision(
+        self, results: list[dict[str, Any]], label: str | None = None
+    ) -> tuple[float, float]:
+        """AP and AP50, 0..100; of all labels, or of one."""
         with contextlib.redirect_stdout(io.StringIO()):
             kind = "keypoints" if self.task is Task.POSE else "bbox"
             evaluation = COCOeval(self.coco, self.coco.loadRes(results), kind)
+            if label is not None:
+                evaluation.params.catIds = self.coco.getCatIds(catNms=[label])
             evaluation.evaluate()
             evaluation.accumulate()
             evaluation.summarize()
@@ -176,8 +180,11 @@ def _annotation(number: int, truth: Truth) -> dict[str, Any]:
     return mark
 
 
-async def offline(path: Path, pictures: MarkedPictures) -> tuple[list[dict[str, Any]], float, str]:
-    """Results, processor time a frame in the engine (ms, one thread), the size that the model looks at."""
+async def offline(
+    files: Mapping[Task, Path], pictures: MarkedPictures
+) -> tuple[list[dict[str, Any]], float, str]:
+    """Results, processor time a frame in the pipeline (ms, one thread), the size that the first of the models
+    looks at."""
 
     async def ignore(found: TextsFound) -> None:
         pass
@@ -186,23 +193,23 @@ async def offline(path: Path, pictures: MarkedPictures) -> tuple[list[dict[str, 
     options = PipelineOptions(
         task is Task.DETECT, task is Task.POSE, detect_threshold=THRESHOLD, pose_threshold=THRESHOLD
     )
-    engine = await EmbeddedEngine.open({task: path}, threads=1)
+    engine = await EmbeddedEngine.open(files, threads=1)
     results, spent = [], []
     with ThreadPoolExecutor(2) as executor:
         for number, frame in enumerate(pictures.frames):
+            pipeline, given = Pipeline(engine, options, executor, shared_turns()), frame_of(frame)
             began = time.process_time()
-            await engine.infer(task, frame[np.newaxis])
+            found = await pipeline.infer(given, ignore)
             spent.append((time.process_time() - began) * 1000)
-            found = await Pipeline(engine, options, executor, shared_turns()).infer(frame_of(frame), ignore)
             results += pictures.scored(number, found.detections or found.poses or ())
     await engine.close()
-    place = engine.models[task].placement
+    place = engine.models[next(iter(files))].placement
     assert place is not None
     return results, float(np.median(spent)), f"{place.width}×{place.height}"
 
 
 async def through_webrtc(
-    path: Path, pictures: MarkedPictures, clip: Path, hold_s: float
+    files: Mapping[Task, Path], pictures: MarkedPictures, clip: Path, hold_s: float
 ) -> list[dict[str, Any]]:
     """Of each picture the last result while ``clip``, which holds each for so long, is played to a server."""
     task = pictures.task
@@ -212,10 +219,14 @@ async def through_webrtc(
         detect_threshold=THRESHOLD,
         pose_threshold=THRESHOLD,
     )
-    named = {f"{task}_model": str(path)}
+    named: dict[str, Any] = {
+        f"{Task.POSE if task is Task.POSE_CROP else task}_model": str(path) for task, path in files.items()
+    }
+    folder = next(iter(files.values())).parent
+    named["pose_method"] = "top-down" if Task.POSE_CROP in files else "single-shot"
     last: dict[int, list[dict[str, Any]]] = {}
     async with (
-        live_server(path.parent, **named) as live,
+        live_server(folder, **named) as live,
         InferenceClient(live.socket_url, pipeline=pipeline) as client,
     ):
         results = []

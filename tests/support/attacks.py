@@ -91,14 +91,21 @@ async def reconnects(url: str, seconds: float) -> None:
 
 
 def _jpeg_attack(
-    make: Callable[[], bytes], *, ocr: bool = False, reads: bool = True, count: int = 4
+    make: Callable[[], bytes],
+    *,
+    detect: bool = False,
+    ocr: bool = False,
+    reads: bool = True,
+    count: int = 4,
 ) -> Attack:
+    """``count`` sessions, each with seven such pictures a second."""
+
     async def run(url: str, seconds: float) -> None:
         data = await asyncio.to_thread(make)
 
         async def one(http: aiohttp.ClientSession) -> None:
             async with http.ws_connect(url, max_msg_size=0) as socket:
-                pipeline = {"detect": not ocr, "pose": False, "ocr": ocr, "ocr_min_interval_s": 0.2}
+                pipeline = {"detect": detect, "pose": False, "ocr": ocr, "ocr_min_interval_s": 0.2}
                 hello = {"type": "hello", "channel": "websocket", "pipeline": pipeline}
                 await socket.send_json(hello)
                 await socket.receive_json(timeout=10)
@@ -152,21 +159,30 @@ def _small() -> bytes:
     return bytes(cv2.imencode(".jpg", np.full((240, 320, 3), 90, np.uint8))[1])
 
 
-def _large_keyframe() -> bytes:
-    """VP8, 4096 pixels a side."""
+def _large_keyframe(width: int, height: int) -> bytes:
+    """VP8; the sides are multiples of 64."""
     encoder = av.CodecContext.create("libvpx", "w")
-    encoder.width = encoder.height = 4096
+    encoder.width, encoder.height = width, height
     encoder.pix_fmt, encoder.options = "yuv420p", {"deadline": "realtime", "cpu-used": "8"}
     encoder.time_base = Fraction(1, 30)
     noise = np.random.default_rng(1).integers(0, 255, (64, 64), np.uint8)
-    frame = av.VideoFrame.from_ndarray(np.tile(noise, (96, 64)), format="yuv420p")
+    frame = av.VideoFrame.from_ndarray(np.tile(noise, (height * 3 // 2 // 64, width // 64)), format="yuv420p")
     frame.pts = 0
     return b"".join(bytes(packet) for packet in [*encoder.encode(frame), *encoder.encode(None)])
 
 
 async def large_keyframes(url: str, seconds: float) -> None:
-    """Four sessions, each with ten of them a second."""
-    data = await asyncio.to_thread(_large_keyframe)
+    """As large as is taken: four sessions, each with ten of them a second."""
+    await _keyframes(url, seconds, 4096, 2304)
+
+
+async def keyframes_too_large(url: str, seconds: float) -> None:
+    """The same of a size that is refused."""
+    await _keyframes(url, seconds, 4096, 4096)
+
+
+async def _keyframes(url: str, seconds: float, width: int, height: int) -> None:
+    data = await asyncio.to_thread(_large_keyframe, width, height)
     parts = [data[at : at + _MTU] for at in range(0, len(data), _MTU)]
 
     async def one() -> None:
@@ -213,13 +229,16 @@ ATTACKS: dict[str, Attack] = {
     **{attack.__name__: _over_webrtc(attack) for attack in (*SCTP_ATTACKS, *MEDIA_ATTACKS)},
     "sockets_without_hello": sockets_without_hello,
     "reconnects": reconnects,
-    "slow_readers": _jpeg_attack(_small, reads=False, count=20),
+    "slow_readers": _jpeg_attack(_small, detect=True, reads=False, count=20),
     "jpeg_4096_gray": _jpeg_attack(_gray),
     "jpeg_4096_progressive": _jpeg_attack(_progressive),
     "jpeg_full_hd": _jpeg_attack(_full_hd),
+    "jpeg_full_hd_with_detection": _jpeg_attack(_full_hd, detect=True),
+    "four_more_sessions": _jpeg_attack(_small, detect=True),
     "ocr_dense_text": _jpeg_attack(_dense_text, ocr=True),
     "ocr_dense_text_12": _jpeg_attack(_dense_text, ocr=True, count=12),
     "large_keyframes": large_keyframes,
+    "keyframes_too_large": keyframes_too_large,
     "offers_again_and_again": offers_again_and_again,
 }
 """By name."""

@@ -5,24 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import av
 import cv2
 import numpy as np
 
 from inference.letterbox import Letterbox
 from inference.pipeline import Frame
 from inference.types import FRAME_HEIGHT, FRAME_WIDTH, FrameIdentity, Image
+from mediaserver.client.recording import open_recording
 
 
 def frames(clip: Path, every: int = 1, until_s: float = float("inf")) -> Iterator[tuple[float, Image]]:
     """Media time in seconds and RGB picture of each ``every``-th frame."""
-    with av.open(str(clip)) as container:
-        for number, frame in enumerate(container.decode(video=0)):
-            time_s = float(frame.time or 0.0)
-            if time_s >= until_s:
+    with open_recording(clip) as recording:
+        for number, frame in enumerate(recording.frames()):
+            if frame.time >= until_s:
                 return
             if number % every == 0:
-                yield time_s, np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
+                yield frame.time, np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
 
 
 def canvas_of(picture: Image) -> Image:

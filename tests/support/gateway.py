@@ -9,18 +9,19 @@ import getpass
 import re
 import shutil
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import aiohttp
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from mediaserver.child_process import stop
-from tests.support.free_port import free_ports, listens
+from mediaserver.child_process import free_ports, stop
+from tests.support.listening import listens
 from tests.support.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
@@ -74,20 +75,28 @@ class Gateway:
 
 @contextlib.asynccontextmanager
 async def gateway(
-    folder: Path, upstreams: list[int], *, lifecycle_api: str = "", sessions_an_address: int | None = None
+    folder: Path,
+    upstreams: list[int],
+    *,
+    nodes: Sequence[str] = (),
+    lifecycle_api: str = "",
+    sessions_an_address: int | None = None,
 ) -> AsyncIterator[Gateway]:
     """nginx in front of servers on those ports of this machine. Skips the test where there is no nginx.
 
-    ``sessions_an_address`` is for tests whose many users have one address, in place of the shipped limit.
+    ``nodes`` are the servers' names, where clients come back to each. ``sessions_an_address`` is for tests
+    whose many users have one address, in place of the shipped limit.
     """
     if NGINX is None:
         pytest.skip("nginx is not installed (Debian: nginx)")
     https_port, http_port = free_ports(2)
     certificate = write_certificate(folder / "live" / "localhost")
     site = edited(folder, upstreams, https_port, http_port, lifecycle_api)
-    (folder / "conf.d").mkdir()
-    (folder / "conf.d" / "mediaserver.conf").write_text(site)
     shutil.copytree(SHIPPED / "mediaserver", folder / "mediaserver")
+    lines = [f"{name} mediaserver_{number};" for number, name in enumerate(nodes)]
+    (folder / "mediaserver" / "nodes.map").write_text("\n".join(lines))
+    (folder / "conf.d").mkdir()
+    (folder / "conf.d" / "mediaserver.conf").write_text(site + own_upstreams(upstreams, len(nodes)))
     if sessions_an_address is not None:
         locations = folder / "mediaserver" / "locations.conf"
         limit = re.compile(r"(?<=limit_conn mediaserver_sessions )\d+")
@@ -127,6 +136,18 @@ def edited(folder: Path, upstreams: list[int], https_port: int, http_port: int, 
     return text
 
 
+def own_upstreams(ports: list[int], count: int) -> str:
+    """One for each of the first servers, as the site's comment says."""
+    blocks = []
+    for number in range(count):
+        lines = [
+            f"server 127.0.0.1:{port} max_fails=0{'' if port == ports[number] else ' backup'};"
+            for port in ports
+        ]
+        blocks += [f"upstream mediaserver_{number} {{", *lines, "}", ""]
+    return "\n".join(blocks)
+
+
 def write_certificate(folder: Path) -> Path:
     """A certificate for ``localhost`` that signs itself, as certbot names its files."""
     folder.mkdir(parents=True)
@@ -154,3 +175,9 @@ def write_certificate(folder: Path) -> Path:
     path = folder / "fullchain.pem"
     path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
     return path
+
+
+def visitor(front: Gateway) -> aiohttp.ClientSession:
+    """Trusts the gateway, follows no redirect, and opens a connection for each request."""
+    connector = aiohttp.TCPConnector(ssl=front.trust(), force_close=True)
+    return aiohttp.ClientSession(front.url, connector=connector)

@@ -66,6 +66,7 @@ class _Direction(asyncio.DatagramProtocol):
         self.transport: asyncio.DatagramTransport
 
     async def open(self) -> None:
+        """Also anew, with another port."""
         loop = asyncio.get_running_loop()
         self.transport, _ = await loop.create_datagram_endpoint(lambda: self, local_addr=("127.0.0.1", 0))
 
@@ -148,6 +149,13 @@ class ImpairmentRelay:
     def kill(self, dead: bool = True) -> None:
         """Drops everything in both directions, or stops doing so."""
         self.uplink.dead = self.downlink.dead = dead
+
+    async def rebind(self) -> None:
+        """As a NAT that forgets a mapping: from now on what the client sends comes from another port, and
+        what is sent to the old one is lost."""
+        forgotten = self.downlink.transport
+        await self.downlink.open()
+        forgotten.close()
 
     def sdp_to_server(self, sdp: str) -> str:
         """The client's SDP as the server should see it."""

@@ -20,6 +20,11 @@ class JpegClient:
     def __init__(self, socket: ClientWebSocketResponse, jpeg: bytes, interval_s: float) -> None:
         self.results: list[dict[str, Any]] = []
         self.states: list[str] = []
+        """What the server's state became, each time that it changed."""
+        self.degraded: list[list[str]] = []
+        """What had given way, each time that something was told."""
+        self.closing: list[dict[str, Any]] = []
+        """The server's last word."""
         self.closed = False
         self._socket = socket
         self._jpeg = jpeg
@@ -47,14 +52,18 @@ class JpegClient:
             content = message.json()
             if content["type"] == "result":
                 self.results.append(content)
+            elif content["type"] == "closing":
+                self.closing.append(content)
             elif content["type"] == "event" and content["event"] == "state":
-                self.states.append(content["state"])
+                self.degraded.append(content.get("degraded", []))
+                if content["state"] != (self.states[-1] if self.states else "ready"):
+                    self.states.append(content["state"])
         self.closed = True
 
 
 @contextlib.asynccontextmanager
 async def jpeg_client(
-    server: ServerAddress, jpeg: bytes, *, interval_s: float = 0.1, **pipeline: bool
+    server: ServerAddress, jpeg: bytes, *, interval_s: float = 0.1, **pipeline: object
 ) -> AsyncIterator[JpegClient]:
     """A session that sends ``jpeg`` from its start to its end."""
     async with raw_socket(server) as socket:

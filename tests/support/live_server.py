@@ -12,6 +12,7 @@ import aiohttp
 import msgspec
 
 from inference.engines.contract import Engine, EngineObserver
+from mediaserver.models.local_triton import RunningTriton
 from mediaserver.server import scoreboard
 from mediaserver.server.core import MediaServer
 from mediaserver.server.run import engine_loader, listening
@@ -31,6 +32,11 @@ class LiveServer(ServerAddress):
 
     def ended(self, reason: str) -> float:
         return self.metric("connections_ended_total", reason=reason)
+
+
+def served_by(triton: RunningTriton) -> dict[str, Any]:
+    """Settings of a server whose models ``triton`` runs."""
+    return {"engine": "triton", "triton_urls": (triton.grpc,), "triton_http_port": triton.http_port}
 
 
 @contextlib.asynccontextmanager
@@ -56,7 +62,14 @@ async def live_server(
 
 
 @contextlib.asynccontextmanager
-async def raw_socket(server: ServerAddress) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
-    """A WebSocket to the server, without our client around it."""
-    async with aiohttp.ClientSession() as http, http.ws_connect(server.socket_url) as socket:
+async def raw_socket(
+    server: ServerAddress, *, node: str | None = None, autoping: bool = True
+) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+    """A WebSocket to the server, without our client around it; ``node`` is the one that is asked for.
+    ``autoping`` answers pings that are read."""
+    asked = {} if node is None else {"node": node}
+    async with (
+        aiohttp.ClientSession() as http,
+        http.ws_connect(server.socket_url, params=asked, autoping=autoping) as socket,
+    ):
         yield socket

@@ -1,7 +1,7 @@
 """Clients in a process of their own, so that they take no time of the server's event loop.
 
-``python -m tests.support.load_clients jpeg|webrtc SOCKET_URL SESSIONS FRAMES_PER_S SECONDS`` prints results
-as JSON.
+``python -m tests.support.load_clients KIND SOCKET_URL SESSIONS FRAMES_PER_S SECONDS`` prints results as JSON;
+``KIND`` is jpeg, webrtc or detect_and_pose.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import msgspec
 import uvloop
 
 from mediaserver.client.client import InferenceClient
-from signaling.messages import PipelineConfig
+from signaling.pipeline_config import PipelineConfig
 from tests.support.clips import picture, write_clip
 from tests.support.jpeg_client import jpeg_client
 from tests.support.waiting import eventually
@@ -66,12 +66,22 @@ async def jpeg(url: str, sessions: int, frames_per_s: float, seconds: float) -> 
 
 async def webrtc(url: str, sessions: int, frames_per_s: float, seconds: float) -> Results:
     """Each encodes a clip as VP8, 320×240, and wants poses."""
+    return await _webrtc(url, sessions, frames_per_s, seconds, PipelineConfig(detect=False, pose=True))
+
+
+async def detect_and_pose(url: str, sessions: int, frames_per_s: float, seconds: float) -> Results:
+    """As `webrtc`, with detection, too."""
+    return await _webrtc(url, sessions, frames_per_s, seconds, PipelineConfig(detect=True, pose=True))
+
+
+async def _webrtc(
+    url: str, sessions: int, frames_per_s: float, seconds: float, wanted: PipelineConfig
+) -> Results:
     with tempfile.TemporaryDirectory() as folder:
         length_s = seconds + WARM_UP_S
         clip = write_clip(Path(folder) / "clip.mp4", length_s, round(frames_per_s), (320, 240))
 
         async def play() -> list[dict[str, Any]]:
-            wanted = PipelineConfig(detect=False, pose=True)
             async with InferenceClient(url, pipeline=wanted) as client:
                 found = [msgspec.to_builtins(result) async for result in client.stream(clip)]
             return [result for result in found if result["frame"]["pts_ms"] > WARM_UP_S * 1000]
@@ -79,7 +89,7 @@ async def webrtc(url: str, sessions: int, frames_per_s: float, seconds: float) -
         return await asyncio.gather(*(play() for _ in range(sessions)))
 
 
-KINDS = {"jpeg": jpeg, "webrtc": webrtc}
+KINDS = {"jpeg": jpeg, "webrtc": webrtc, "detect_and_pose": detect_and_pose}
 
 
 async def load(kind: str, url: str, sessions: int, frames_per_s: float, seconds: float) -> Results:

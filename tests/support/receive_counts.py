@@ -15,6 +15,7 @@ class ReceiveCounts:
         self.nacks = 0
         self.plis = 0
         self.faults = 0
+        self.memory_errors = 0
 
     def frames_dropped(self, reason: DropReason, count: int) -> None:
         self.dropped[reason] += count
@@ -24,6 +25,9 @@ class ReceiveCounts:
 
     def keyframe_requested(self) -> None:
         self.plis += 1
+
+    def memory_ran_out(self) -> None:
+        self.memory_errors += 1
 
     def fault_contained(self) -> None:
         self.faults += 1

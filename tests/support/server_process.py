@@ -8,7 +8,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -65,12 +65,18 @@ class ServerProcess(ServerAddress):
 
 @contextlib.asynccontextmanager
 async def server_process(
-    models: Path, *, wait_ready: bool = True, environment: dict[str, str] | None = None, **settings: object
+    models: Path,
+    *,
+    wait_ready: bool = True,
+    environment: dict[str, str] | None = None,
+    runner: Sequence[str] = (),
+    **settings: object,
 ) -> AsyncIterator[ServerProcess]:
-    """All workers are ready when this is entered. SIGUSR1 makes a process of it hang."""
+    """All workers are ready when this is entered. SIGUSR1 makes a process of it hang. ``runner`` is the
+    command that runs it, if not this shell: in a namespace, say."""
     used = {"port": 0, "models": models, "log_format": "json", **settings}
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", _HANG_ON_SIGUSR1, "serve"),
+        *(*runner, sys.executable, "-c", _HANG_ON_SIGUSR1, "serve"),
         *(f"--{key.replace('_', '-')}={value}" for key, value in used.items()),
         env=_CLEAN | (environment or {}),
         stderr=asyncio.subprocess.PIPE,

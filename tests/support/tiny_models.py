@@ -202,6 +202,70 @@ def tiny_segmentation(
     return model
 
 
+_CROP = """
+    colour = Conv(images, weights)
+    coloured = Greater(colour, half)
+    mask = Cast<to = 1>(coloured)
+    edges = Mul(mask, distances)
+    ends = ReduceMax<keepdims = 0>(edges, axes_of_pixels)
+    right, from_right, bottom, from_bottom = Split<axis = 1, num_outputs = 4>(ends)
+    left = Sub(side, from_right)
+    top = Sub(side, from_bottom)
+    w = Sub(right, left)
+    h = Sub(bottom, top)
+    across = Mul(w, keypoint_x)
+    down = Mul(h, keypoint_y)
+    x0 = Add(left, across)
+    y0 = Add(top, down)
+    x1 = Div(x0, side)
+    y1 = Div(y0, side)
+    x = Unsqueeze(x1, axis_two)
+    y = Unsqueeze(y1, axis_two)
+    strongest = ReduceMax<keepdims = 0>(mask, axes_of_pixels)
+    ones = Mul(keypoint_x, zero)
+    scores = Add(strongest, ones)
+    score = Unsqueeze(scores, axis_two)
+    head = Concat<axis = 2>(x, y, score)
+"""
+
+
+def tiny_crop_pose(side: int = 256) -> ModelProto:
+    """Takes what is green in a crop for a person with `KEYPOINTS`, whose score is 1."""
+    x, y = np.meshgrid(np.arange(side), np.arange(side))
+    constants = {
+        "weights": np.array([_COLOURS["green"]]).reshape(1, 3, 1, 1) * _GAIN,
+        "distances": np.stack((x + 1, side - x, y + 1, side - y)),
+        "half": 0.5,
+        "zero": 0.0,
+        "side": side,
+        "keypoint_x": KEYPOINTS[np.newaxis, :, 0],
+        "keypoint_y": KEYPOINTS[np.newaxis, :, 1],
+    }
+    model = parser.parse_model(
+        f"""<ir_version: 9, opset_import: ["" : 18]>
+        crop (float[N, 3, {side}, {side}] images) => (float[N, 17, 3] head) {{ {_CROP} }}"""
+    )
+    arrays = {name: np.asarray(value, np.float32) for name, value in constants.items()}
+    arrays |= {"axes_of_pixels": np.array([2, 3]), "axis_two": np.array([2])}
+    model.graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in arrays.items())
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+def tiny_person_detector() -> ModelProto:
+    """Finds red things and green persons."""
+    model = _network(_BACKBONE + _ULTRALYTICS, (None, 4 + 2, _CELLS), ("red", "green"), bgr=False)
+    set_model_props(model, {"task": "detect", "names": "{0: 'red', 1: 'person'}"})
+    return model
+
+
+def write_top_down_models(directory: Path, side: int = 256) -> Path:
+    """Writes a detector of persons, and a model that finds their poses in crops; returns ``directory``."""
+    onnx.save(tiny_person_detector(), directory / f"{DETECTOR}.onnx")
+    onnx.save(tiny_crop_pose(side), directory / "colour_blobs_topdown.onnx")
+    return directory
+
+
 def write_tiny_models(directory: Path) -> Path:
     """Writes a model of each kind, which `inference.catalogue` finds; returns ``directory``."""
     onnx.save(tiny_detector(), directory / f"{DETECTOR}.onnx")

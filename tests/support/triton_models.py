@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from inference.catalogue import find_models
 from inference.engines.contract import Task
 from mediaserver.models.triton_repository import Flavour, write_repository
@@ -19,9 +21,67 @@ class TritonPythonModel:
         time.sleep({seconds} + {seconds_a_frame} * sum(counts))
         if {fails}:
             raise ValueError("out of order")
-        heads = [np.zeros((count, 56, 320), np.float32) for count in counts]
+        heads = [np.zeros((count, 300, 57), np.float32) for count in counts]
         return [pb_utils.InferenceResponse([pb_utils.Tensor.from_dlpack("head", head)]) for head in heads]
 """
+
+
+_PACED_MODEL = """
+import fcntl
+import time
+import numpy as np
+import triton_python_backend_utils as pb_utils
+
+class TritonPythonModel:
+    def execute(self, requests):
+        counts = [pb_utils.get_input_tensor_by_name(request, "frames").shape()[0] for request in requests]
+        with open({pace!r}) as pace:
+            fcntl.flock(pace, fcntl.LOCK_EX)
+            time.sleep(float(pace.read()) * sum(counts))
+        heads = [np.zeros((count, 300, {columns}), np.float32) for count in counts]
+        return [pb_utils.InferenceResponse([pb_utils.Tensor.from_dlpack("head", head)]) for head in heads]
+"""
+
+
+_REPLAYING_MODEL = """
+import numpy as np
+import triton_python_backend_utils as pb_utils
+
+class TritonPythonModel:
+    def initialize(self, arguments):
+        self._head = np.load({head!r})
+
+    def execute(self, requests):
+        counts = [pb_utils.get_input_tensor_by_name(request, "frames").shape()[0] for request in requests]
+        heads = [np.repeat(self._head[None], count, axis=0) for count in counts]
+        return [pb_utils.InferenceResponse([pb_utils.Tensor.from_dlpack("head", head)]) for head in heads]
+"""
+
+
+def write_replaying_repository(directory: Path, models: Path, persons: int) -> Path:
+    """Detection and pose that find the same ``persons`` in every frame, at no cost to speak of."""
+    files = {task: path for task, path in find_models(models).items() if task in (Task.DETECT, Task.POSE)}
+    write_repository(directory, files, Flavour.CPU)
+    for task, columns in ((Task.DETECT, 6), (Task.POSE, 57)):
+        head = np.zeros((300, columns), np.float32)
+        for person in range(persons):
+            centre, size = (30 + 50 * person, 120), (30, 90)
+            head[person, :6] = (*centre, *size, 0.9, 0)
+            head[person, 6:] = np.tile((*centre, 0.9), 17)[: columns - 6]
+        path = directory / task / "head.npy"
+        np.save(path, head)
+        _replace(directory, task, _REPLAYING_MODEL.format(head=str(path)))
+    return directory
+
+
+def write_paced_repository(directory: Path, models: Path, pace: Path) -> Path:
+    """Detection and pose that find nothing, and that share one device: a frame takes either of them as many
+    seconds as stand in the file ``pace``, one after the other."""
+    files = {task: path for task, path in find_models(models).items() if task in (Task.DETECT, Task.POSE)}
+    write_repository(directory, files, Flavour.CPU)
+    for task, columns in ((Task.DETECT, 6), (Task.POSE, 57)):
+        _replace(directory, task, _PACED_MODEL.format(pace=str(pace), columns=columns))
+    return directory
 
 
 def write_tiny_repository(

@@ -35,6 +35,17 @@ class WebrtcClient:
         return closing[0]["reason"] if closing else None
 
     @property
+    def states(self) -> list[str]:
+        """What the server told of itself, and of the frames."""
+        return [message["state"] for message in self.messages if message.get("event") == "state"]
+
+    def cut(self) -> None:
+        """Closes the ways of its media without a word; the socket stays."""
+        ice: Any = self.sender.transport.transport
+        for protocol in ice._connection._protocols:
+            protocol.transport.close()
+
+    @property
     def payload_type(self) -> int:
         """That of VP8."""
         [line] = [line for line in self.answer.splitlines() if line.startswith("a=rtpmap") and "VP8" in line]
@@ -47,6 +58,14 @@ class WebrtcClient:
         chunk.tsn, transport._local_tsn = transport._local_tsn, tsn_plus_one(transport._local_tsn)
         chunk.stream_id, chunk.protocol, chunk.user_data = self.channel.id or 0, protocol, user_data
         return chunk
+
+    def hears_nothing(self) -> None:
+        """Of what comes over SCTP."""
+
+        async def ignore(chunk: Chunk) -> None: ...
+
+        transport: Any = self.peer.sctp
+        transport._receive_chunk = ignore
 
     async def send_sctp(self, *chunks: Chunk | bytes) -> None:
         """One SCTP packet with these chunks."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from signaling.messages import Error, Offer, ProtocolError, decode_client, encode
+from signaling.codec import decode_client, encode
+from signaling.messages import Error, Offer, ProtocolError
 from signaling.negotiation import Negotiation, State
 
 MUTATIONS = 3000

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from signaling.messages import Error, IceCandidate, ProtocolError, encode
+from signaling.codec import encode
+from signaling.messages import Error, IceCandidate, ProtocolError
 from tests.fuzz.budget import Budget
 from tests.fuzz.event_loop import run
 from tests.fuzz.inputs import CORPUS

@@ -20,4 +20,5 @@ def one_input(data: bytes) -> None:
         picture = decode_jpeg(frame)
     except JpegError:
         return
-    assert (picture.width, picture.height) == (frame.width, frame.height)
+    coded = (picture.width, picture.height)
+    assert (frame.width, frame.height) == (coded[::-1] if frame.orientation.is_sideways else coded)

@@ -13,7 +13,7 @@ from aiortc import RTCDataChannel, RTCSctpTransport
 from aiortc.rtcsctptransport import CookieEchoChunk, InitAckChunk, InitChunk, parse_packet
 from google_crc32c import value as crc32c
 
-from mediaserver.webrtc.aiortc_seam import guard_sctp
+from mediaserver.webrtc.aiortc_seam.sctp import guard_sctp
 from mediaserver.webrtc.sctp_policy import SctpPolicy
 from tests.fuzz.event_loop import run
 from tests.fuzz.inputs import packets

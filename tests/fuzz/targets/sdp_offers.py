@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from signaling.messages import Error, ProtocolError, encode
+from signaling.codec import encode
+from signaling.messages import Error, ProtocolError
 from tests.fuzz.budget import Budget
 from tests.fuzz.event_loop import run
 from tests.fuzz.peers import idle_peer

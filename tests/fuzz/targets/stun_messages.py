@@ -14,8 +14,8 @@ from typing import Any
 
 from aiortc import RTCIceGatherer, RTCIceTransport
 
-from mediaserver.webrtc.aiortc_seam import gather_only, guard_datagrams
-from mediaserver.webrtc.datagram_guard import DatagramGuard
+from mediaserver.webrtc.aiortc_seam.ice import gather_only, guard_datagrams
+from mediaserver.webrtc.datagram_guard import DatagramGuard, datagram_surplus
 from mediaserver.webrtc.remote_candidates import RemoteCandidates, candidate_budget
 from tests.fuzz.event_loop import run
 from tests.fuzz.inputs import packets
@@ -49,7 +49,7 @@ async def _gathered() -> AsyncIterator[Any]:
     transport = RTCIceTransport(gatherer)
     gather_only(transport, [_LOOPBACK])
     candidates = RemoteCandidates([_LOOPBACK], behind_nat=False, budget=candidate_budget())
-    guard_datagrams(transport, DatagramGuard(candidates))
+    guard_datagrams(transport, DatagramGuard(candidates, datagram_surplus()))
     await gatherer.gather()
     try:
         [protocol] = transport._connection._protocols
