@@ -6,6 +6,7 @@
 
 import { colourOfKind } from "../shared/colours.js";
 import { element } from "./element.js";
+import { LastingKinds } from "./lasting_kinds.js";
 import { Sparkline } from "./sparkline.js";
 import { WORDS } from "./words.js";
 
@@ -22,6 +23,7 @@ export class Findings extends EventTarget {
   #nothing = element("nothing-found", HTMLElement);
   /** @type {Map<string, Kind>} In the order in which they were first seen, so that none jumps. */
   #kinds = new Map();
+  #lasting = new LastingKinds();
 
   /** @returns {string[]} Labels of those that are hidden. */
   get hidden() {
@@ -30,7 +32,8 @@ export class Findings extends EventTarget {
 
   /** @param {Record<string, number>} counts By label. */
   show(counts) {
-    for (const label of Object.keys(counts)) if (!this.#kinds.has(label)) this.#add(label);
+    const seen = Object.keys(counts);
+    for (const label of this.#lasting.among(seen)) if (!this.#kinds.has(label)) this.#add(label);
     for (const [label, kind] of this.#kinds) {
       const count = counts[label] ?? 0;
       const words = WORDS.found(count, label);
@@ -44,11 +47,12 @@ export class Findings extends EventTarget {
       }
       if (kind.unseen > FORGOTTEN && !isHidden(kind.button)) this.#forget(label, kind);
     }
-    this.#nothing.hidden = this.#kinds.size > 0;
+    this.#nothing.hidden = this.#kinds.size > 0 || seen.length > 0;
   }
 
   clear() {
     for (const [label, kind] of this.#kinds) this.#forget(label, kind);
+    this.#lasting = new LastingKinds();
     this.#nothing.hidden = true;
   }
 
