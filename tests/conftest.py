@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -45,6 +46,12 @@ ALONE = (
     *("network/test_stage.py", "network/test_lossy.py"),
 )
 NETWORK = ("network/test_narrow.py", "network/test_interrupted.py", "network/test_words.py")
+
+
+def pytest_configure() -> None:
+    """A shell starts its background jobs with SIGINT ignored, and children inherit that. Ctrl-C is tested."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
