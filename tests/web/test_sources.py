@@ -59,10 +59,11 @@ async def _one_session(page: Page) -> None:
     assert states == ["connecting", "live"]
 
 
-async def _size(page: Page) -> list[int]:
+async def _shows(page: Page, width: int, height: int) -> None:
+    """Waits: a source has no size before its first picture."""
     video = page.frame_locator("iframe").locator("#video")
-    size: list[int] = await video.evaluate("video => [video.videoWidth, video.videoHeight]")
-    return size
+    await expect(video).to_have_js_property("videoWidth", width)
+    await expect(video).to_have_js_property("videoHeight", height)
 
 
 @pytest.mark.parametrize("transport", ["WebRTC", "JPEG"])
@@ -76,15 +77,15 @@ async def test_another_source_goes_on_with_the_session(
         await page.get_by_label("Source").select_option("file")
     await (await chooser.value).set_files(grey_film)
     await expect(objects).to_have_text("0")
-    assert await _size(page) == [200, 150]
+    await _shows(page, 200, 150)
     await expect(page.get_by_label("Mirror")).not_to_be_checked()
     await page.get_by_label("Source").select_option("sample")
     await expect(objects).to_have_text("1")  # its traffic light is as red
-    assert await _size(page) == [640, 480]
+    await _shows(page, 640, 480)
     await page.get_by_label("Source").select_option("camera")
     await expect(page.get_by_label("Mirror")).to_be_checked()
     await expect(objects).to_have_text("1")
-    assert await _size(page) == [320, 240]
+    await _shows(page, 320, 240)
     await expect(page.locator("#transport")).to_have_text(transport)
     await _one_session(page)
 
@@ -160,7 +161,7 @@ async def test_the_whole_picture_of_an_upright_camera_is_seen(address: str, tmp_
     async with chromium(clip=tmp_path / "upright.mjpeg") as browser:
         page = await browser.new_page(viewport={"width": 390, "height": 844})
         await _start(page, address)
-        assert await _size(page) == [480, 640]
+        await _shows(page, 480, 640)
         box = await page.locator("#picture").bounding_box()
         assert box is not None
         assert box["height"] > box["width"], "it gets the height"
@@ -173,7 +174,7 @@ async def test_a_large_film_is_made_smaller(page: Page, address: str, tmp_path: 
         await page.get_by_label("Source").select_option("file")
     await (await chooser.value).set_files(tmp_path / "wide.webm")
     await _live(page)
-    assert await _size(page) == [640, 360]
+    await _shows(page, 640, 360)
 
 
 async def test_where_the_sample_cannot_be_read_in_one_format_the_other_plays(
@@ -183,4 +184,4 @@ async def test_where_the_sample_cannot_be_read_in_one_format_the_other_plays(
     await page.goto(address + "?source=sample")
     await page.get_by_role("button", name="Start", exact=True).click()
     await _live(page)
-    assert await _size(page) == [640, 480]
+    await _shows(page, 640, 480)
