@@ -35,7 +35,8 @@ export class ReadNow {
 
   /** @param {boolean} something Whether what came of it has any text. */
   read(something) {
-    if (this.#waiting) this.#say(something ? "" : WORDS.nothingRead, TOLD_MS);
+    if (something) this.#say("", 0);
+    else if (this.#waiting) this.#say(WORDS.nothingRead, TOLD_MS);
   }
 
   click() {
